@@ -1,0 +1,40 @@
+//! Header views, checksums, segmentation, one-line summaries and capture files.
+//!
+//! The core needs neither `std` nor an allocator and holds for hosts and WebAssembly guests alike;
+//! the feature `std` (on by default) adds [`summary`] and [`pcap`]. Nothing here panics on any
+//! bytes, and nothing in the core allocates.
+//!
+//! - [`wire`]: views that read and write header fields in place.
+//! - [`checksum`]: Internet checksums, of one buffer and of a whole frame.
+//! - [`gso`]: super-frames cut into the segments that go over a wire.
+//!
+//! ```
+//! use vnet_packet::wire::{Ethernet, MacAddr, ether_type};
+//!
+//! let frame = [0xff; 60];
+//! let eth = Ethernet::new_checked(&frame[..])?;
+//! assert!(eth.dst().is_broadcast());
+//! assert_ne!(eth.ether_type(), ether_type::ARP);
+//! # Ok::<(), vnet_packet::wire::Truncated>(())
+//! ```
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(any(feature = "std", test))]
+extern crate std;
+
+mod bytes;
+mod headers;
+mod layer;
+
+pub mod checksum;
+pub mod gso;
+#[cfg(feature = "std")]
+pub mod pcap;
+#[cfg(feature = "std")]
+mod summary;
+pub mod wire;
+
+pub use layer::Layer;
+#[cfg(feature = "std")]
+pub use summary::summary;

@@ -1,0 +1,230 @@
+//! Writes a capture of either format.
+
+use std::io::Write;
+use std::vec::Vec;
+
+use super::ng::{block, option};
+use super::timestamp::Resolution;
+use super::{CaptureError, Linktype};
+
+const PCAP_MAGIC_NS: u32 = 0xa1b2_3c4d;
+const PADDING: [u8; 3] = [0; 3];
+
+/// A capture that is written frame by frame, little endian, with nanoseconds.
+#[derive(Debug)]
+pub struct Writer<W: Write> {
+    out: W,
+    format: Format,
+    snaplen: u32,
+    /// One record, so that each reaches `out` in one piece.
+    record: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Classic,
+    Ng,
+}
+
+impl<W: Write> Writer<W> {
+    /// Starts a pcapng file of one section and one interface.
+    ///
+    /// Frames are cut off at `snaplen` bytes; 0 means never.
+    ///
+    /// # Errors
+    /// [`CaptureError`] where the writer refuses, or the name is longer than 65,535 bytes.
+    pub fn pcapng(
+        out: W,
+        linktype: Linktype,
+        snaplen: u32,
+        interface: &str,
+    ) -> Result<Writer<W>, CaptureError> {
+        let mut writer = Writer {
+            out,
+            format: Format::Ng,
+            snaplen,
+            record: Vec::new(),
+        };
+        writer.block(block::SECTION, |body| {
+            body.extend(block::BYTE_ORDER_MAGIC.to_le_bytes());
+            body.extend(1_u16.to_le_bytes());
+            body.extend(0_u16.to_le_bytes());
+            body.extend((-1_i64).to_le_bytes());
+            put_option(
+                body,
+                option::SECTION_USER_APPLICATION,
+                b"vnet",
+                "the section's application",
+            )?;
+            put_option(body, option::END, b"", "the end of options")
+        })?;
+        writer.block(block::INTERFACE, |body| {
+            body.extend(linktype.0.to_le_bytes());
+            body.extend(0_u16.to_le_bytes());
+            body.extend(snaplen.to_le_bytes());
+            if !interface.is_empty() {
+                put_option(
+                    body,
+                    option::INTERFACE_NAME,
+                    interface.as_bytes(),
+                    "the interface's name",
+                )?;
+            }
+            let unit = [Resolution::NANOSECONDS.unit];
+            put_option(body, option::INTERFACE_RESOLUTION, &unit, "the resolution")?;
+            put_option(body, option::END, b"", "the end of options")
+        })?;
+        Ok(writer)
+    }
+
+    /// Starts a pcap file with nanoseconds.
+    ///
+    /// Frames are cut off at `snaplen` bytes; 0 means never.
+    ///
+    /// # Errors
+    /// [`CaptureError`] where the writer refuses.
+    pub fn pcap(out: W, linktype: Linktype, snaplen: u32) -> Result<Writer<W>, CaptureError> {
+        let mut writer = Writer {
+            out,
+            format: Format::Classic,
+            snaplen,
+            record: Vec::new(),
+        };
+        let header = &mut writer.record;
+        header.extend(PCAP_MAGIC_NS.to_le_bytes());
+        header.extend(2_u16.to_le_bytes());
+        header.extend(4_u16.to_le_bytes());
+        header.extend([0; 8]);
+        // Readers take 0 for damage here.
+        let limit = if snaplen == 0 {
+            super::reader::CAPTURED_MAX
+        } else {
+            snaplen
+        };
+        header.extend(limit.to_le_bytes());
+        header.extend(u32::from(linktype.0).to_le_bytes());
+        writer.emit()?;
+        Ok(writer)
+    }
+
+    /// Writes a frame: its time in nanoseconds since 1970, its bytes, how many it had when it was
+    /// captured (where that is more), and a comment, for which pcap has no place and which it
+    /// leaves out.
+    ///
+    /// # Errors
+    /// [`CaptureError`] where the writer refuses, the frame is longer than 16 MiB, the comment
+    /// longer than 65,535 bytes, or pcap's 32 bits do not hold the seconds.
+    pub fn write(
+        &mut self,
+        ts_ns: u64,
+        frame: &[u8],
+        orig_len: u32,
+        comment: Option<&str>,
+    ) -> Result<(), CaptureError> {
+        let limit = if self.snaplen == 0 { u32::MAX } else { self.snaplen };
+        let data = &frame[..frame.len().min(limit as usize)];
+        if data.len() > super::reader::CAPTURED_MAX as usize {
+            return Err(CaptureError::TooLarge {
+                what: "a frame",
+                limit: "16 MiB",
+            });
+        }
+        let whole = u32::try_from(frame.len()).unwrap_or(u32::MAX).max(orig_len);
+        match self.format {
+            Format::Classic => self.write_classic(ts_ns, data, whole),
+            Format::Ng => self.write_ng(ts_ns, data, whole, comment),
+        }
+    }
+
+    /// Writes out what the writer below holds back.
+    ///
+    /// # Errors
+    /// [`CaptureError::Write`] where it refuses.
+    pub fn flush(&mut self) -> Result<(), CaptureError> {
+        self.out.flush().map_err(|source| CaptureError::Write { source })
+    }
+
+    /// Flushes and gives the writer below back.
+    ///
+    /// # Errors
+    /// [`CaptureError::Write`] where flushing fails.
+    pub fn into_inner(mut self) -> Result<W, CaptureError> {
+        self.flush()?;
+        Ok(self.out)
+    }
+
+    fn write_classic(&mut self, ts_ns: u64, data: &[u8], whole: u32) -> Result<(), CaptureError> {
+        let seconds = u32::try_from(ts_ns / 1_000_000_000).map_err(|_| CaptureError::TooLarge {
+            what: "a time after 2106",
+            limit: "32 bits of seconds; hint: write pcapng",
+        })?;
+        let record = &mut self.record;
+        record.clear();
+        record.extend(seconds.to_le_bytes());
+        record.extend(((ts_ns % 1_000_000_000) as u32).to_le_bytes());
+        record.extend((data.len() as u32).to_le_bytes());
+        record.extend(whole.to_le_bytes());
+        record.extend(data);
+        self.emit()
+    }
+
+    fn write_ng(
+        &mut self,
+        ts_ns: u64,
+        data: &[u8],
+        whole: u32,
+        comment: Option<&str>,
+    ) -> Result<(), CaptureError> {
+        self.block(block::ENHANCED_PACKET, |body| {
+            body.extend(0_u32.to_le_bytes());
+            body.extend(((ts_ns >> 32) as u32).to_le_bytes());
+            body.extend((ts_ns as u32).to_le_bytes());
+            body.extend((data.len() as u32).to_le_bytes());
+            body.extend(whole.to_le_bytes());
+            put_padded(body, data);
+            if let Some(text) = comment {
+                put_option(body, option::COMMENT, text.as_bytes(), "a comment")?;
+                put_option(body, option::END, b"", "the end of options")?;
+            }
+            Ok(())
+        })
+    }
+
+    fn block(
+        &mut self,
+        kind: u32,
+        body: impl FnOnce(&mut Vec<u8>) -> Result<(), CaptureError>,
+    ) -> Result<(), CaptureError> {
+        let record = &mut self.record;
+        record.clear();
+        record.extend(kind.to_le_bytes());
+        record.extend([0; 4]);
+        body(record)?;
+        let total = (record.len() as u32 + 4).to_le_bytes();
+        record[4..8].copy_from_slice(&total);
+        record.extend(total);
+        self.emit()
+    }
+
+    fn emit(&mut self) -> Result<(), CaptureError> {
+        self.out
+            .write_all(&self.record)
+            .map_err(|source| CaptureError::Write { source })
+    }
+}
+
+fn put_option(body: &mut Vec<u8>, code: u16, value: &[u8], what: &'static str) -> Result<(), CaptureError> {
+    let len = u16::try_from(value.len()).map_err(|_| CaptureError::TooLarge {
+        what,
+        limit: "65,535 bytes",
+    })?;
+    body.extend(code.to_le_bytes());
+    body.extend(len.to_le_bytes());
+    put_padded(body, value);
+    Ok(())
+}
+
+fn put_padded(body: &mut Vec<u8>, data: &[u8]) {
+    body.extend_from_slice(data);
+    body.extend_from_slice(&PADDING[..data.len().next_multiple_of(4) - data.len()]);
+}
