@@ -1,0 +1,116 @@
+//! The helper's side: one process between vnet and a command, so that no command
+//! outlives the vnet process that started it.
+//!
+//! It has one thread and may therefore fork. Descriptor 3 is a socket to the
+//! process that started it and descriptor 4 a pidfd of that process: when either
+//! says that the process is gone, the helper kills its command and everything that
+//! descends from it, and ends. The pidfd matters because a forked child of that
+//! process holds the socket open; the socket matters because the process may let go
+//! of a command and live on.
+//!
+//! Who kills the helper itself kills the command with it (`PR_SET_PDEATHSIG`, sound
+//! here because the helper has one thread), but not what the command has started. Nor
+//! can an ordinary user's helper kill what runs as another user.
+//!
+//! # Terminals
+//! Helper and command stay in the process group they were started in. So a command
+//! run from a terminal's foreground is in the foreground: it may read from the
+//! terminal, and Ctrl-C and Ctrl-Z reach it as if vnet were not there. The helper
+//! ignores those signals, since it must be able to run when its parent dies: it is
+//! neither interrupted nor stopped. SIGTERM sent to the helper is passed on to the
+//! command.
+
+mod serve;
+mod tree;
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::process::ExitCode;
+
+pub use serve::main;
+
+/// Descriptor of the socket to the process that started the helper.
+pub(crate) const CONTROL: i32 = 3;
+/// Descriptor of a pidfd of that process.
+pub(crate) const PARENT: i32 = 4;
+/// Descriptor of the network namespace, with `--netns`.
+pub(crate) const NETNS: i32 = 5;
+
+const USAGE: &str = "vnet-helper is started by vnet and is of no use on its own\n\
+    usage: vnet-helper run [--netns] [--cwd DIR] -- PROGRAM [ARGUMENT]...\n";
+
+/// What the helper is started for.
+#[derive(Debug, PartialEq, Eq)]
+struct Task {
+    netns: bool,
+    cwd: Option<OsString>,
+    argv: Vec<OsString>,
+}
+
+/// Writes a task as the helper's arguments.
+pub(crate) fn arguments(netns: bool, cwd: Option<&Path>, argv: &[OsString]) -> Vec<OsString> {
+    let mut args = vec![OsString::from("run")];
+    if netns {
+        args.push("--netns".into());
+    }
+    if let Some(cwd) = cwd {
+        args.push("--cwd".into());
+        args.push(cwd.into());
+    }
+    args.push("--".into());
+    args.extend_from_slice(argv);
+    args
+}
+
+fn parse(mut args: impl Iterator<Item = OsString>) -> Option<Task> {
+    if args.next()? != "run" {
+        return None;
+    }
+    let mut task = Task {
+        netns: false,
+        cwd: None,
+        argv: Vec::new(),
+    };
+    loop {
+        let word = args.next()?;
+        if word == OsStr::new("--netns") {
+            task.netns = true;
+        } else if word == OsStr::new("--cwd") {
+            task.cwd = Some(args.next()?);
+        } else if word == OsStr::new("--") {
+            task.argv = args.collect();
+            return (!task.argv.is_empty()).then_some(task);
+        } else {
+            return None;
+        }
+    }
+}
+
+fn usage() -> ExitCode {
+    eprint!("{USAGE}");
+    ExitCode::from(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_is_understood_as_it_was_written() {
+        let argv = vec![
+            OsString::from("sh"),
+            OsString::from("--"),
+            OsString::from("--netns"),
+        ];
+        for (netns, cwd) in [(false, None), (true, Some(Path::new("/tmp/a b")))] {
+            let task = Task {
+                netns,
+                cwd: cwd.map(Into::into),
+                argv: argv.clone(),
+            };
+            assert_eq!(parse(arguments(netns, cwd, &argv).into_iter()), Some(task));
+        }
+        assert_eq!(parse(["run", "--"].map(OsString::from).into_iter()), None);
+        assert_eq!(parse(["--help"].map(OsString::from).into_iter()), None);
+    }
+}

@@ -1,0 +1,73 @@
+//! The capabilities of the calling thread (`linux/capability.h`).
+
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+
+use rustix::thread::CapabilitySet;
+
+use crate::NetNs;
+
+/// Tells whether the calling thread may configure its network namespace: it has
+/// CAP_NET_ADMIN in effect, and the namespace belongs to its own user namespace.
+///
+/// A process in a user namespace of its own that is still in the host's network
+/// namespace has the capability, and may not.
+#[must_use]
+pub fn has_net_admin() -> bool {
+    has(CapabilitySet::NET_ADMIN)
+}
+
+/// Tells whether the calling thread may open packet sockets in its network
+/// namespace: CAP_NET_RAW in the user namespace that owns it.
+#[must_use]
+pub fn has_net_raw() -> bool {
+    has(CapabilitySet::NET_RAW)
+}
+
+/// Tells whether the calling thread may make and enter network namespaces.
+#[must_use]
+pub fn has_sys_admin() -> bool {
+    has(CapabilitySet::SYS_ADMIN)
+}
+
+fn has(capability: CapabilitySet) -> bool {
+    rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(capability))
+        && owns_namespace()
+}
+
+/// Tells whether the current network namespace belongs to the thread's user
+/// namespace or to one below it, where its capabilities count.
+///
+/// The kernel answers NS_GET_USERNS exactly then, and EPERM otherwise
+/// (kernel/user_namespace.c, `ns_get_owner`).
+fn owns_namespace() -> bool {
+    let Ok(ns) = NetNs::current() else { return true };
+    // SAFETY: NS_GET_USERNS takes no argument and answers a descriptor of ours, close-on-exec.
+    let owner = unsafe { libc::ioctl(ns.as_fd().as_raw_fd(), libc::NS_GET_USERNS) };
+    if owner < 0 {
+        return false;
+    }
+    // SAFETY: the kernel has just made `owner` for this process and nobody else owns it.
+    drop(unsafe { OwnedFd::from_raw_fd(owner) });
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_of_another_user_namespace_is_not_ours_to_configure() {
+        let here = has_net_admin();
+        let inside = std::thread::spawn(|| {
+            // Dropping the capability on this thread alone.
+            let mut sets = rustix::thread::capabilities(None).unwrap();
+            sets.effective.remove(CapabilitySet::NET_ADMIN);
+            rustix::thread::set_capabilities(None, sets).unwrap();
+            has_net_admin()
+        })
+        .join()
+        .unwrap();
+        assert!(!inside);
+        assert_eq!(has_net_admin(), here);
+    }
+}

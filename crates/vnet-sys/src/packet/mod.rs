@@ -1,0 +1,225 @@
+//! Packet sockets: the frames of an existing interface (`linux/if_packet.h`,
+//! net/packet/af_packet.c, packet(7)).
+//!
+//! A packet socket sees a *copy* of what an interface receives and sends. Frames
+//! written to it leave the interface as if the host had sent them.
+
+mod recv;
+
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use rustix::net::{AddressFamily, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType};
+use rustix::net::{sendmsg, socket_with, sockopt};
+
+use recv::Arrays;
+pub use recv::{BATCH, RecvSlot};
+
+use crate::error::last_errno;
+use crate::{SysError, VnetHdr};
+
+const NEEDS: &str = "CAP_NET_RAW in the user namespace that owns the network namespace";
+
+/// How a packet socket is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PacketOptions {
+    /// Puts a [`VnetHdr`] before every frame. Without it the kernel computes no
+    /// checksums either: TCP through the socket then dies silently.
+    pub vnet_hdr: bool,
+    /// Bytes of receive buffer asked for; the kernel doubles what it grants, and
+    /// grants at most `net.core.rmem_max` where SO_RCVBUFFORCE is not allowed.
+    pub rcvbuf: usize,
+    /// Receives frames addressed to other stations too.
+    pub promisc: bool,
+    /// Does not show the frames that leave the interface, this socket's own among them.
+    pub ignore_outgoing: bool,
+}
+
+impl Default for PacketOptions {
+    fn default() -> Self {
+        Self {
+            vnet_hdr: true,
+            rcvbuf: 4 << 20,
+            promisc: true,
+            ignore_outgoing: true,
+        }
+    }
+}
+
+/// A packet socket bound to one interface.
+#[derive(Debug)]
+pub struct PacketSocket {
+    fd: OwnedFd,
+    ifindex: u32,
+    vnet_hdr: bool,
+    arrays: Box<Arrays>,
+}
+
+impl PacketSocket {
+    /// Opens a socket on an interface of the calling thread's network namespace.
+    ///
+    /// An interface that is down is taken as well: nothing comes until it is up.
+    ///
+    /// # Errors
+    /// [`SysError::Privilege`] without CAP_NET_RAW, [`SysError::Os`] with `ENODEV`
+    /// when there is no such interface.
+    pub fn open(ifindex: u32, options: PacketOptions) -> Result<Self, SysError> {
+        let what = || format!("cannot open a packet socket on interface {ifindex}");
+        // Protocol 0 receives nothing until bind, so that no frame of another interface gets in.
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let fd = socket_with(AddressFamily::PACKET, SocketType::RAW, flags, None)
+            .map_err(|e| SysError::privileged(what(), NEEDS, e))?;
+        let index = i32::try_from(ifindex).map_err(|_| SysError::os(what(), rustix::io::Errno::NODEV))?;
+        let set = |option, value: libc::c_int| {
+            set_packet_option(fd.as_fd(), option, &value).map_err(|e| SysError::os(what(), e))
+        };
+        set(libc::PACKET_AUXDATA, 1)?;
+        if options.vnet_hdr {
+            set(libc::PACKET_VNET_HDR, 1)?;
+        }
+        if options.ignore_outgoing {
+            set(libc::PACKET_IGNORE_OUTGOING, 1)?;
+        }
+        grow_receive_buffer(fd.as_fd(), options.rcvbuf).map_err(|e| SysError::os(what(), e))?;
+        bind(fd.as_fd(), index).map_err(|e| SysError::os(what(), e))?;
+        if options.promisc {
+            let request = libc::packet_mreq {
+                mr_ifindex: index,
+                mr_type: libc::PACKET_MR_PROMISC as u16,
+                mr_alen: 0,
+                mr_address: [0; 8],
+            };
+            set_packet_option(fd.as_fd(), libc::PACKET_ADD_MEMBERSHIP, &request)
+                .map_err(|e| SysError::os(what(), e))?;
+        }
+        // Binding to an interface that is down leaves ENETDOWN for the first read.
+        let _: Result<(), rustix::io::Errno> =
+            sockopt::socket_error(&fd).map_err(|e| SysError::os(what(), e))?;
+        Ok(Self {
+            fd,
+            ifindex,
+            vnet_hdr: options.vnet_hdr,
+            arrays: Arrays::new(),
+        })
+    }
+
+    /// Returns the number of the interface.
+    #[must_use]
+    pub fn ifindex(&self) -> u32 {
+        self.ifindex
+    }
+
+    /// Receives up to `slots.len()` frames, and at most [`BATCH`], without waiting.
+    ///
+    /// Returns how many slots were filled, from the first on. It allocates nothing.
+    ///
+    /// # Errors
+    /// `WouldBlock` when no frame waits. `ENETDOWN` once when the interface went
+    /// down; it receives again when it is up. `EINVAL` for one frame whose
+    /// segmentation the header cannot express; that frame is lost. `ENODEV` or
+    /// `ENXIO` when the interface is gone.
+    pub fn recv_batch(&mut self, slots: &mut [RecvSlot<'_>]) -> io::Result<usize> {
+        self.arrays.recv(self.fd.as_fd(), self.vnet_hdr, slots)
+    }
+
+    /// Sends one frame; `hdr` says what is left for the kernel to do.
+    ///
+    /// # Errors
+    /// `WouldBlock` and `ENOBUFS` when the interface's queue is full, `EMSGSIZE`
+    /// when the frame exceeds its MTU, `ENETDOWN` when it is down.
+    pub fn send(&self, hdr: &VnetHdr, frame: &[u8]) -> io::Result<()> {
+        let bytes = hdr.to_bytes();
+        let both = [IoSlice::new(&bytes), IoSlice::new(frame)];
+        let parts = if self.vnet_hdr { &both[..] } else { &both[1..] };
+        sendmsg(
+            &self.fd,
+            parts,
+            &mut SendAncillaryBuffer::default(),
+            SendFlags::DONTWAIT,
+        )?;
+        Ok(())
+    }
+
+    /// Returns how many frames came for the socket and how many of them it had no
+    /// room for, since the last call: reading sets the kernel's counters to 0.
+    ///
+    /// # Errors
+    /// [`SysError::Os`].
+    pub fn statistics(&self) -> Result<(u64, u64), SysError> {
+        let mut stats = libc::tpacket_stats {
+            tp_packets: 0,
+            tp_drops: 0,
+        };
+        let mut len = size_of::<libc::tpacket_stats>() as libc::socklen_t;
+        // SAFETY: `stats` and `len` outlive the call, and `len` is the size of `stats`.
+        let result = unsafe {
+            libc::getsockopt(
+                self.fd.as_raw_fd(),
+                libc::SOL_PACKET,
+                libc::PACKET_STATISTICS,
+                (&raw mut stats).cast(),
+                &raw mut len,
+            )
+        };
+        if result < 0 {
+            return Err(SysError::last("cannot read the statistics of a packet socket"));
+        }
+        Ok((u64::from(stats.tp_packets), u64::from(stats.tp_drops)))
+    }
+
+    /// Returns the bytes of receive buffer the kernel granted, doubled as it counts.
+    ///
+    /// # Errors
+    /// [`SysError::Os`].
+    pub fn rcvbuf(&self) -> Result<usize, SysError> {
+        sockopt::socket_recv_buffer_size(&self.fd)
+            .map_err(|e| SysError::os("cannot read the receive buffer size", e))
+    }
+}
+
+impl AsFd for PacketSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Asks past `net.core.rmem_max` first, which only real root is allowed.
+fn grow_receive_buffer(fd: BorrowedFd<'_>, bytes: usize) -> rustix::io::Result<()> {
+    sockopt::set_socket_recv_buffer_size_force(fd, bytes)
+        .or_else(|_| sockopt::set_socket_recv_buffer_size(fd, bytes))
+}
+
+fn bind(fd: BorrowedFd<'_>, ifindex: i32) -> rustix::io::Result<()> {
+    let address = libc::sockaddr_ll {
+        sll_family: libc::AF_PACKET as u16,
+        sll_protocol: (libc::ETH_P_ALL as u16).to_be(),
+        sll_ifindex: ifindex,
+        sll_hatype: 0,
+        sll_pkttype: 0,
+        sll_halen: 0,
+        sll_addr: [0; 8],
+    };
+    // SAFETY: `address` is a sockaddr_ll of the length given, and outlives the call.
+    let result = unsafe {
+        libc::bind(
+            fd.as_raw_fd(),
+            (&raw const address).cast(),
+            size_of::<libc::sockaddr_ll>() as libc::socklen_t,
+        )
+    };
+    if result < 0 { Err(last_errno()) } else { Ok(()) }
+}
+
+fn set_packet_option<T: Copy>(fd: BorrowedFd<'_>, option: i32, value: &T) -> rustix::io::Result<()> {
+    // SAFETY: `value` is plain data of the length given, and outlives the call.
+    let result = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_PACKET,
+            option,
+            std::ptr::from_ref(value).cast(),
+            size_of::<T>() as libc::socklen_t,
+        )
+    };
+    if result < 0 { Err(last_errno()) } else { Ok(()) }
+}
