@@ -1,0 +1,89 @@
+use std::collections::BTreeMap;
+
+/// Why the engine itself, not a plugin, dropped a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The device to send on was deleted.
+    Gone,
+    /// The interface to send on is down.
+    Down,
+    /// The kernel refused the frame for another reason.
+    TxError,
+    /// The kernel's send queue stayed full.
+    TxFull,
+    /// Longer than the sending port's MTU allows.
+    TxOversize,
+    /// Shorter than the sending port's link layer allows.
+    Runt,
+    /// Longer than the buffer it was read into.
+    Truncated,
+    /// Offload fields that do not describe the frame.
+    BadOffload,
+    /// Longer than the next plugin's buffers.
+    Oversize,
+    /// Nobody took frames out of the receive queue in time.
+    SinkFull,
+    /// The queue of frames that turn back held too many.
+    TurnFull,
+    /// Flooded where there is no other port.
+    NoPort,
+}
+
+const NAMES: [&str; 12] = [
+    "gone",
+    "down",
+    "tx_error",
+    "tx_full",
+    "tx_oversize",
+    "runt",
+    "truncated",
+    "bad_offload",
+    "oversize",
+    "sink_full",
+    "turn_full",
+    "no_port",
+];
+
+/// Drops by cause, as plain numbers owned by one worker.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Causes([u64; NAMES.len()]);
+
+impl Causes {
+    pub(crate) fn add(&mut self, cause: Cause) {
+        self.0[cause as usize] += 1;
+    }
+
+    pub(crate) fn named(&self) -> BTreeMap<String, u64> {
+        NAMES
+            .iter()
+            .zip(self.0)
+            .filter(|(_, n)| *n > 0)
+            .map(|(name, n)| ((*name).to_owned(), n))
+            .collect()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_order_of_the_causes() {
+        let mut causes = Causes::default();
+        causes.add(Cause::Gone);
+        causes.add(Cause::SinkFull);
+        causes.add(Cause::NoPort);
+        causes.add(Cause::NoPort);
+        let named = causes.named();
+        assert_eq!(named.get("gone"), Some(&1));
+        assert_eq!(named.get("sink_full"), Some(&1));
+        assert_eq!(named.get("no_port"), Some(&2));
+        assert_eq!(named.len(), 3);
+        assert_eq!(causes.total(), 4);
+    }
+}

@@ -1,0 +1,64 @@
+//! The packet engine: ports, chains and pipelines.
+//!
+//! A [`Port`] is where frames enter and leave: a TUN or TAP descriptor, a packet socket, memory. A [`Pipeline`] owns
+//! one port whose frames go to a receive queue, or two ports joined by a wire. Plugins are attached to a [`Place`] in
+//! it and judge the frames in batches, in their own memory, into which frames are read straight from the device.
+//! One worker thread owns a pipeline entirely; nothing on the path of a frame takes a lock or allocates.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use vnet_datapath::{Direction, Pipeline, Place, Port, PortInfo};
+//! use vnet_packet::Layer;
+//! use vnet_runtime::{LoadOptions, Module, Source, Stage, StageOptions};
+//! use vnet_sys::tun::{Mode, TunConfig, TunTap};
+//!
+//! let tap = TunTap::create(&TunConfig::new("tap0", Mode::Tap))?;
+//! let info = PortInfo { name: "tap0".into(), layer: Layer::L2, mtu: 1500 };
+//! let pipeline = Pipeline::sink(Port::tap(tap.into_fd(), info))?;
+//! let module = Module::load(&Source::File("drop_bcast.wasm".into()), &LoadOptions::default())?;
+//! let stage = Stage::new(&module, StageOptions::default())?;
+//! let id = pipeline.attach(Place::Port(0, Direction::Ingress), stage, None)?;
+//! while let Some(frame) = pipeline.recv(Some(std::time::Duration::from_secs(1)))? {
+//!     println!("{}", vnet_packet::summary(&frame.bytes, Layer::L2));
+//! }
+//! println!("{:?}", pipeline.detach(id)?);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What happens to a frame
+//! `port → stages attached to its ingress → stages on the wire → stages attached to the other port's egress → port`,
+//! or, with one port, `→ receive queue`. A frame a plugin answers with TX or REDIRECT leaves through the egress
+//! stages of the port it goes to, except the one that sent it; an egress stage's own TX goes straight out.
+//! At the door of every stage or port that does not take super-frames or partial checksums, the engine segments and
+//! completes in software. [`PipelineStats::balance`] is 0 whenever no frame is under way.
+#![forbid(unsafe_code)]
+
+mod capture;
+mod cause;
+mod clock;
+mod error;
+mod forward;
+mod frame;
+mod offload;
+mod path;
+mod pipeline;
+mod port;
+mod record;
+mod replay;
+mod ring;
+mod sink;
+mod stage;
+mod stats;
+mod turn;
+mod worker;
+
+pub use error::EngineError;
+pub use forward::Place;
+pub use pipeline::{Parts, Pipeline};
+pub use port::{Change, MemoryEnd, Port, PortInfo, PortStats};
+pub use record::Recorded;
+pub use replay::{ReplayOptions, ReplayReport, capture_layer, replay};
+pub use sink::Received;
+pub use stage::{Direction, StageId};
+pub use stats::PipelineStats;

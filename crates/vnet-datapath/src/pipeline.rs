@@ -1,0 +1,368 @@
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::mpsc::{Sender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::event::{EventfdFlags, eventfd};
+use vnet_packet::Layer;
+use vnet_runtime::{Stage, StageStats};
+use vnet_sys::thread::thread_cpu_time;
+
+use crate::error::EngineError;
+use crate::forward::{Forwarder, Place};
+use crate::frame::L2_OVERHEAD;
+use crate::path::End;
+use crate::port::{Port, PortInfo};
+use crate::record::{Recorded, Recorder};
+use crate::ring::{FrameSender, Tag, ring};
+use crate::sink::{Received, SinkReceiver, Taken, sink};
+use crate::stage::{StageBox, StageId};
+use crate::stats::PipelineStats;
+use crate::worker::{Job, Worker};
+
+/// Bytes of frames that may wait to be sent.
+const SENDS: usize = 1 << 20;
+
+/// How long `send` waits for room in its queue.
+const SEND_WAIT: Duration = Duration::from_secs(1);
+
+/// Ports, plugins and the thread that owns them.
+///
+/// The handle is `Send` and `Sync`; every method may be called from any thread while frames flow. Dropping it stops
+/// the worker and closes the devices.
+pub struct Pipeline {
+    infos: Vec<PortInfo>,
+    jobs: Sender<Job>,
+    wake: Arc<OwnedFd>,
+    sends: Mutex<FrameSender>,
+    sink: Option<SinkReceiver>,
+    thread: Option<JoinHandle<(Forwarder, PipelineStats)>>,
+}
+
+impl std::fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pipeline")
+            .field("ports", &self.infos)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a stopped pipeline leaves: the ports, with what was attached to each, and the final numbers.
+#[derive(Debug)]
+pub struct Parts {
+    /// The ports, in order. Stages attached to a port are still on it.
+    pub ports: Vec<Port>,
+    /// The numbers of the whole pipeline at its end; stages that were on the wire are among them.
+    pub stats: PipelineStats,
+}
+
+impl Pipeline {
+    /// Starts a pipeline over one port whose frames go to a receive queue of 4 MiB.
+    ///
+    /// # Errors
+    /// [`EngineError::Os`] when the kernel gives no descriptor or thread.
+    pub fn sink(port: Port) -> Result<Self, EngineError> {
+        let (tx, rx) = sink().map_err(|source| EngineError::Os {
+            what: "make an event descriptor",
+            port: port.info.name.clone(),
+            source,
+        })?;
+        let infos = vec![port.info.clone()];
+        Self::start(Forwarder::new(vec![port], End::Sink, Some(tx)), infos, Some(rx))
+    }
+
+    /// Starts a pipeline that carries frames both ways between two ports.
+    ///
+    /// # Errors
+    /// [`EngineError::LayersDiffer`] for Ethernet on one side and bare IP on the other, [`EngineError::Os`].
+    pub fn wire(a: Port, b: Port) -> Result<Self, EngineError> {
+        if a.info.layer != b.info.layer {
+            return Err(EngineError::LayersDiffer {
+                a: a.info.name.clone(),
+                b: b.info.name.clone(),
+            });
+        }
+        let infos = vec![a.info.clone(), b.info.clone()];
+        Self::start(Forwarder::new(vec![a, b], End::Sink, None), infos, None)
+    }
+
+    fn start(
+        forwarder: Forwarder,
+        infos: Vec<PortInfo>,
+        sink: Option<SinkReceiver>,
+    ) -> Result<Self, EngineError> {
+        let refuse = |what, source| EngineError::Os {
+            what,
+            port: infos[0].name.clone(),
+            source,
+        };
+        let wake = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)
+            .map_err(|e| refuse("make an event descriptor", e.into()))?;
+        let wake = Arc::new(wake);
+        let (jobs, job_queue) = channel();
+        let (sends, send_queue) = ring(SENDS);
+        let worker = Worker::new(forwarder, job_queue, send_queue, Arc::clone(&wake))
+            .map_err(|e| refuse("watch the descriptor", e.into()))?;
+        let thread = std::thread::Builder::new()
+            .name(format!("vnet-{}", infos[0].name))
+            .spawn(move || worker.run())
+            .map_err(|e| refuse("start a worker thread", e))?;
+        Ok(Self {
+            infos,
+            jobs,
+            wake,
+            sends: Mutex::new(sends),
+            sink,
+            thread: Some(thread),
+        })
+    }
+
+    fn ended(&self) -> EngineError {
+        EngineError::Ended {
+            port: self.infos[0].name.clone(),
+        }
+    }
+
+    fn post(&self, job: Job) -> Result<(), EngineError> {
+        self.jobs.send(job).map_err(|_| self.ended())?;
+        self.ring();
+        Ok(())
+    }
+
+    fn ring(&self) {
+        // A counter that is already set wakes the worker as well.
+        let _ = rustix::io::write(&*self.wake, &1u64.to_ne_bytes());
+    }
+
+    /// Has the worker do something between two batches and waits for the answer.
+    fn ask<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Worker) -> T + Send + 'static,
+    ) -> Result<T, EngineError> {
+        let (reply, answer) = sync_channel(1);
+        self.post(Box::new(move |worker| {
+            // The asker may have gone; then nobody wants the answer.
+            let _ = reply.send(job(worker));
+        }))?;
+        answer.recv().map_err(|_| self.ended())
+    }
+
+    /// Returns what the pipeline knows of its ports.
+    #[must_use]
+    pub fn ports(&self) -> &[PortInfo] {
+        &self.infos
+    }
+
+    /// Puts a stage into a chain, at `position` or at the end, between two batches.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchPlace`], [`EngineError::PluginTooSmall`], [`EngineError::Ended`].
+    pub fn attach(
+        &self,
+        place: Place,
+        stage: Stage,
+        position: Option<usize>,
+    ) -> Result<StageId, EngineError> {
+        let direction = match place {
+            Place::Port(port, direction) if port < self.infos.len() => direction,
+            Place::Wire(direction) if self.infos.len() == 2 => direction,
+            _ => {
+                return Err(EngineError::NoSuchPlace {
+                    port: self.infos[0].name.clone(),
+                    place: format!("{place:?}"),
+                });
+            }
+        };
+        let max = stage.traits().max_frame;
+        for info in &self.infos {
+            let need = info.mtu + if info.layer == Layer::L2 { L2_OVERHEAD } else { 0 };
+            if max < need {
+                return Err(EngineError::PluginTooSmall {
+                    plugin: stage.name().to_owned(),
+                    port: info.name.clone(),
+                    max,
+                    need,
+                });
+            }
+        }
+        let stage = StageBox::new(stage, direction);
+        self.ask(move |worker| worker.forwarder.attach(place, stage, position))
+    }
+
+    /// Takes a stage out between two batches and returns its last numbers.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchStage`], [`EngineError::Ended`].
+    pub fn detach(&self, id: StageId) -> Result<StageStats, EngineError> {
+        // The instance is dropped here, on the caller's thread.
+        let stage = self.ask(move |worker| worker.forwarder.detach(id))?;
+        stage.map(|s| s.stats()).ok_or_else(|| self.no_stage())
+    }
+
+    fn no_stage(&self) -> EngineError {
+        EngineError::NoSuchStage {
+            port: self.infos[0].name.clone(),
+        }
+    }
+
+    /// Returns the numbers of one stage.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchStage`], [`EngineError::Ended`].
+    pub fn stage_stats(&self, id: StageId) -> Result<StageStats, EngineError> {
+        self.ask(move |worker| worker.forwarder.stage(id).map(StageBox::stats))?
+            .ok_or_else(|| self.no_stage())
+    }
+
+    /// Returns the numbers of the whole pipeline.
+    ///
+    /// # Errors
+    /// [`EngineError::Ended`].
+    pub fn stats(&self) -> Result<PipelineStats, EngineError> {
+        self.ask(Worker::stats)
+    }
+
+    /// Returns the CPU time the worker has used.
+    ///
+    /// # Errors
+    /// [`EngineError::Ended`].
+    pub fn cpu_time(&self) -> Result<Duration, EngineError> {
+        self.ask(|_| thread_cpu_time())
+    }
+
+    /// Tells whether a port's device was deleted.
+    ///
+    /// # Errors
+    /// [`EngineError::Ended`].
+    pub fn is_gone(&self, port: usize) -> Result<bool, EngineError> {
+        self.ask(move |worker| worker.forwarder.ports.get(port).is_some_and(Port::is_gone))
+    }
+
+    /// Sends a frame out by a port, through the stages attached to its egress.
+    ///
+    /// Returns when the frame is queued. What becomes of it then is in the counters.
+    ///
+    /// # Errors
+    /// [`EngineError::BadFrame`] for a frame that the port's link layer or MTU does not allow,
+    /// [`EngineError::QueueFull`] after one second without room, [`EngineError::Ended`].
+    pub fn send(&self, port: usize, frame: &[u8]) -> Result<(), EngineError> {
+        let Some(info) = self.infos.get(port) else {
+            return Err(EngineError::NoSuchPlace {
+                port: self.infos[0].name.clone(),
+                place: format!("port {port}"),
+            });
+        };
+        info.check(frame)?;
+        let tag = Tag {
+            port: port as u16,
+            ..Tag::default()
+        };
+        let start = Instant::now();
+        loop {
+            if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
+                return Err(self.ended());
+            }
+            let queued = self
+                .sends
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(&tag, frame);
+            self.ring();
+            if queued {
+                return Ok(());
+            }
+            if start.elapsed() > SEND_WAIT {
+                let waited_ms = SEND_WAIT.as_millis() as u64;
+                return Err(EngineError::QueueFull {
+                    port: info.name.clone(),
+                    waited_ms,
+                });
+            }
+            std::thread::sleep(Duration::from_micros(100));
+        }
+    }
+
+    /// Takes the oldest frame the chain let through, waiting at most `timeout` (for ever when `None`).
+    ///
+    /// # Errors
+    /// [`EngineError::Gone`] once the device was deleted and every frame is taken, [`EngineError::Ended`] for a wire.
+    pub fn recv(&self, timeout: Option<Duration>) -> Result<Option<Received>, EngineError> {
+        let sink = self.sink.as_ref().ok_or_else(|| self.ended())?;
+        let port = || self.infos[0].name.clone();
+        match sink.recv(timeout) {
+            Ok(Taken::Frame(frame)) => Ok(Some(frame)),
+            Ok(Taken::TimedOut) => Ok(None),
+            Ok(Taken::Ended) => Err(EngineError::Gone { port: port() }),
+            Err(source) => Err(EngineError::Os {
+                what: "wait for a frame",
+                port: port(),
+                source,
+            }),
+        }
+    }
+
+    /// Returns a descriptor that polls readable while frames wait; `None` for a wire.
+    #[must_use]
+    pub fn event_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.sink.as_ref().map(SinkReceiver::fd)
+    }
+
+    /// Copies every frame that crosses a port, as it arrives and as it leaves, to a pcapng file.
+    ///
+    /// # Errors
+    /// [`EngineError::Capture`], [`EngineError::NoSuchPlace`], [`EngineError::Ended`].
+    pub fn record(&self, port: usize, path: &Path) -> Result<(), EngineError> {
+        let Some(info) = self.infos.get(port) else {
+            return Err(EngineError::NoSuchPlace {
+                port: self.infos[0].name.clone(),
+                place: format!("port {port}"),
+            });
+        };
+        let recorder = Recorder::start(path, info)?;
+        let before = self.ask(move |worker| worker.forwarder.ports[port].recorder.replace(recorder))?;
+        drop(before);
+        Ok(())
+    }
+
+    /// Ends a recording and tells how many frames it holds; `None` when there was none.
+    ///
+    /// # Errors
+    /// [`EngineError::Capture`] when the file could not be written, [`EngineError::Ended`].
+    pub fn stop_recording(&self, port: usize) -> Result<Option<Recorded>, EngineError> {
+        let recorder = self.ask(move |worker| {
+            worker
+                .forwarder
+                .ports
+                .get_mut(port)
+                .and_then(|p| p.recorder.take())
+        })?;
+        recorder.map(Recorder::finish).transpose()
+    }
+
+    /// Stops the worker and gives everything back.
+    ///
+    /// # Errors
+    /// [`EngineError::Ended`] when the worker had panicked; the devices are then closed.
+    pub fn into_parts(mut self) -> Result<Parts, EngineError> {
+        self.stop().ok_or_else(|| self.ended())
+    }
+
+    fn stop(&mut self) -> Option<Parts> {
+        let thread = self.thread.take()?;
+        // A worker that has ended already takes no more jobs.
+        let _ = self.post(Box::new(|worker| worker.stopping = true));
+        let (forwarder, stats) = thread.join().ok()?;
+        Some(Parts {
+            ports: forwarder.into_ports(),
+            stats,
+        })
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -1,0 +1,305 @@
+//! Where frames enter and leave the engine.
+
+mod memory;
+mod packet;
+mod replay;
+mod tap;
+
+use std::collections::BTreeMap;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use serde::Serialize;
+use vnet_packet::Layer;
+use vnet_packet::gso::Offload;
+use vnet_sys::packet::PacketSocket;
+
+pub use memory::MemoryEnd;
+pub use replay::Change;
+pub(crate) use replay::Replay;
+
+use crate::cause::{Cause, Causes};
+use crate::error::EngineError;
+use crate::frame::{Accepts, Got, L2_OVERHEAD, Landing};
+use crate::record::Recorder;
+use crate::stage::StageBox;
+
+/// What the engine must know of a device to carry its frames.
+#[derive(Clone, Debug)]
+pub struct PortInfo {
+    /// The interface's name, for messages and counters.
+    pub name: String,
+    /// Whether frames begin with an Ethernet header.
+    pub layer: Layer,
+    /// Largest layer-3 payload in bytes.
+    pub mtu: u32,
+}
+
+impl PortInfo {
+    /// Refuses a frame that the device's link layer or MTU does not allow.
+    pub(crate) fn check(&self, frame: &[u8]) -> Result<(), EngineError> {
+        let (least, overhead, kind) = match self.layer {
+            Layer::L2 => (14, L2_OVERHEAD as usize, "an Ethernet frame has at least 14"),
+            Layer::L3 => (20, 0, "an IP packet has at least 20"),
+        };
+        let most = self.mtu as usize + overhead;
+        let why = if frame.len() < least {
+            kind.to_owned()
+        } else if frame.len() > most {
+            format!("with an MTU of {} at most {most} fit", self.mtu)
+        } else {
+            return Ok(());
+        };
+        Err(EngineError::BadFrame {
+            port: self.name.clone(),
+            len: frame.len(),
+            why,
+        })
+    }
+}
+
+/// One end of a pipeline: a device's file descriptor with what the engine knows of it.
+///
+/// Stages attached to the device travel with it from one pipeline to the next.
+pub struct Port {
+    pub(crate) info: PortInfo,
+    pub(crate) io: Io,
+    pub(crate) counters: Counters,
+    pub(crate) gone: bool,
+    #[expect(
+        clippy::vec_box,
+        reason = "stages are large and move between ports and worker by pointer"
+    )]
+    pub(crate) attached: Vec<Box<StageBox>>,
+    pub(crate) recorder: Option<Recorder>,
+}
+
+impl std::fmt::Debug for Port {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Port")
+            .field("info", &self.info)
+            .field("gone", &self.gone)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The ways a port reads and writes.
+pub(crate) enum Io {
+    Tap(tap::Tap),
+    Packet(packet::Packet),
+    Memory(memory::Memory),
+    Replay(Box<Replay>),
+}
+
+/// Numbers of one port, owned by the worker.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Counters {
+    pub rx_packets: u64,
+    pub rx_bytes: u64,
+    pub tx_packets: u64,
+    pub tx_bytes: u64,
+    pub drops: Causes,
+    pub kernel_drops: u64,
+}
+
+/// What one port has carried so far, by value.
+///
+/// Counted in frames as they cross the port: a segmentation-offload frame is one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PortStats {
+    /// The port's name.
+    pub name: String,
+    /// Frames read from the device.
+    pub rx_packets: u64,
+    /// Their bytes.
+    pub rx_bytes: u64,
+    /// Frames written to the device.
+    pub tx_packets: u64,
+    /// Their bytes.
+    pub tx_bytes: u64,
+    /// Frames the engine itself dropped here, by cause.
+    pub drops: BTreeMap<String, u64>,
+    /// Frames the kernel dropped before the engine could read them (packet sockets; 0 where only the device counts).
+    pub kernel_drops: u64,
+}
+
+impl Port {
+    /// Makes a port of an attached TUN or TAP descriptor opened with IFF_NO_PI and IFF_VNET_HDR, non-blocking.
+    #[must_use]
+    pub fn tap(fd: OwnedFd, info: PortInfo) -> Self {
+        Self::new(Io::Tap(tap::Tap::new(fd)), info)
+    }
+
+    /// Makes a port of a bound packet socket with PACKET_VNET_HDR and PACKET_AUXDATA.
+    #[must_use]
+    pub fn packet(socket: PacketSocket, info: PortInfo) -> Self {
+        Self::new(Io::Packet(packet::Packet::new(socket)), info)
+    }
+
+    /// Makes a port that lives in memory, and its other end.
+    ///
+    /// # Errors
+    /// When the kernel gives no event descriptor.
+    pub fn memory(info: PortInfo) -> Result<(Self, MemoryEnd), EngineError> {
+        let (io, end) = memory::pair().map_err(|source| EngineError::Os {
+            what: "make an event descriptor",
+            port: info.name.clone(),
+            source,
+        })?;
+        Ok((Self::new(Io::Memory(io), info), end))
+    }
+
+    pub(crate) fn replay(replay: Replay, info: PortInfo) -> Self {
+        Self::new(Io::Replay(Box::new(replay)), info)
+    }
+
+    fn new(io: Io, info: PortInfo) -> Self {
+        Self {
+            info,
+            io,
+            counters: Counters::default(),
+            gone: false,
+            attached: Vec::new(),
+            recorder: None,
+        }
+    }
+
+    /// Returns what the port knows of its device.
+    #[must_use]
+    pub fn info(&self) -> &PortInfo {
+        &self.info
+    }
+
+    /// Tells whether the device was deleted while the engine held it.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.gone
+    }
+
+    pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        match &self.io {
+            Io::Tap(tap) => Some(tap.fd()),
+            Io::Packet(packet) => Some(packet.fd()),
+            Io::Memory(memory) => Some(memory.fd()),
+            Io::Replay(_) => None,
+        }
+    }
+
+    /// Tells whether a read may leave each frame where the first stage wants it, whatever the frame turns out to be.
+    pub(crate) fn reads_in_place(&self, accepts: Accepts) -> bool {
+        matches!(self.io, Io::Tap(_)) || accepts == Accepts::ALL
+    }
+
+    /// What may be written to the port as it is.
+    pub(crate) fn accepts(&self) -> Accepts {
+        match &self.io {
+            Io::Tap(_) | Io::Packet(_) => Accepts::ALL,
+            Io::Memory(memory) => memory.accepts,
+            Io::Replay(_) => Accepts::NONE,
+        }
+    }
+
+    /// Asks the device for frames that need no more work than `accepts` takes.
+    pub(crate) fn negotiate(&mut self, accepts: Accepts) {
+        if let Io::Tap(tap) = &mut self.io {
+            tap.negotiate(accepts);
+        }
+    }
+
+    pub(crate) fn recv(&mut self, landing: &mut Landing<'_>, spill: &mut [u8]) -> Got {
+        let before = landing.metas.len();
+        let got = match &mut self.io {
+            Io::Tap(tap) => tap.recv(landing, spill, &mut self.counters),
+            Io::Packet(packet) => packet.recv(landing, &mut self.counters),
+            Io::Memory(memory) => memory.recv(landing, &mut self.counters),
+            Io::Replay(replay) => replay.recv(landing, &mut self.counters),
+        };
+        if matches!(got, Got::Gone) {
+            self.gone = true;
+        }
+        if let Some(recorder) = &mut self.recorder {
+            for (frame, meta) in landing.frames.as_slice().iter().zip(&*landing.metas).skip(before) {
+                let at = frame.off as usize;
+                recorder.record(
+                    &landing.bytes[at..at + frame.len as usize],
+                    &meta.offload,
+                    frame.ts_ns,
+                );
+            }
+            if let Got::Spilled { at, len, meta } = &got {
+                recorder.record(&spill[*at..at + len], &meta.offload, landing.arrival.ts_ns);
+            }
+        }
+        got
+    }
+
+    /// Writes the frame at `off`, using the bytes before it for the device's header.
+    ///
+    /// Counts the frame as sent, or its drop.
+    pub(crate) fn send(
+        &mut self,
+        bytes: &mut [u8],
+        off: usize,
+        len: usize,
+        meta: &crate::frame::Meta,
+        ts_ns: u64,
+    ) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.record(&bytes[off..off + len], &meta.offload, ts_ns);
+        }
+        let result = self.check(len, &meta.offload).and_then(|()| match &mut self.io {
+            Io::Tap(tap) => tap.send(bytes, off, len, &meta.offload),
+            Io::Packet(packet) => packet.send(bytes, off, len, &meta.offload),
+            Io::Memory(memory) => memory.send(&bytes[off..off + len], &meta.offload, ts_ns),
+            Io::Replay(replay) => replay.send(&bytes[off..off + len], meta, ts_ns),
+        });
+        match result {
+            Ok(()) => {
+                self.counters.tx_packets += 1;
+                self.counters.tx_bytes += len as u64;
+            }
+            Err(cause) => self.counters.drops.add(cause),
+        }
+    }
+
+    /// Enforces the MTU and the least length, which the kernel does not do for every kind of port.
+    fn check(&self, len: usize, offload: &Offload) -> Result<(), Cause> {
+        if self.gone {
+            return Err(Cause::Gone);
+        }
+        if matches!(self.io, Io::Replay(_)) {
+            return Ok(());
+        }
+        let (least, overhead) = match self.info.layer {
+            Layer::L2 => (14, L2_OVERHEAD),
+            Layer::L3 => (20, 0),
+        };
+        let wire = if offload.gso_type == 0 {
+            len as u64
+        } else {
+            u64::from(offload.gso_size) + 28
+        };
+        if len < least {
+            Err(Cause::Runt)
+        } else if wire > u64::from(self.info.mtu) + u64::from(overhead) {
+            Err(Cause::TxOversize)
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(crate) fn stats(&mut self) -> PortStats {
+        if let Io::Packet(packet) = &mut self.io {
+            self.counters.kernel_drops += packet.take_kernel_drops();
+        }
+        let c = &self.counters;
+        PortStats {
+            name: self.info.name.clone(),
+            rx_packets: c.rx_packets,
+            rx_bytes: c.rx_bytes,
+            tx_packets: c.tx_packets,
+            tx_bytes: c.tx_bytes,
+            drops: c.drops.named(),
+            kernel_drops: c.kernel_drops,
+        }
+    }
+}

@@ -1,0 +1,162 @@
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::netdevice::index_to_name;
+use vnet_packet::gso::Offload;
+use vnet_sys::packet::{PacketSocket, RecvSlot};
+
+use super::Counters;
+use crate::cause::Cause;
+use crate::frame::{BATCH, Got, HEADROOM, Landing, Meta};
+use crate::offload;
+
+const TAG: usize = 4;
+const MACS: usize = 12;
+
+/// A packet socket bound to one interface, with a virtio-net header before each frame.
+pub(crate) struct Packet {
+    socket: PacketSocket,
+}
+
+impl Packet {
+    pub(crate) fn new(socket: PacketSocket) -> Self {
+        Self { socket }
+    }
+
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    pub(crate) fn recv(&mut self, landing: &mut Landing<'_>, counters: &mut Counters) -> Got {
+        debug_assert!(
+            landing.metas.is_empty(),
+            "a packet read starts with every slot free"
+        );
+        let (stride, slots) = (landing.stride, landing.slots.min(BATCH));
+        let received = {
+            let mut rest = landing.bytes.chunks_exact_mut(stride).take(slots);
+            let mut to: [RecvSlot<'_>; BATCH] = std::array::from_fn(|_| {
+                RecvSlot::new(rest.next().map_or(&mut [][..], |slot| &mut slot[HEADROOM..]))
+            });
+            self.socket.recv_batch(&mut to[..slots]).map(|n| {
+                let mut arrived = [Arrived::default(); BATCH];
+                for (info, slot) in arrived.iter_mut().zip(&to[..n]) {
+                    *info = Arrived {
+                        len: slot.len,
+                        truncated: slot.truncated,
+                        vlan: slot.vlan,
+                        offload: offload::from_header(&slot.hdr),
+                    };
+                }
+                (n, arrived)
+            })
+        };
+        let (n, arrived) = match received {
+            Ok((0, _)) => return Got::Empty,
+            Ok(received) => received,
+            Err(error) => {
+                return match Errno::from_io_error(&error) {
+                    Some(Errno::AGAIN) => Got::Empty,
+                    // One frame whose offload the header cannot express; those behind it are fine.
+                    Some(Errno::INVAL) => {
+                        counters.rx_packets += 1;
+                        counters.drops.add(Cause::BadOffload);
+                        Got::Full
+                    }
+                    // af_packet.c reports ENETDOWN once, both when the interface goes down and when it is deleted.
+                    _ if index_to_name(&self.socket, self.socket.ifindex()).is_ok() => Got::Empty,
+                    _ => Got::Gone,
+                };
+            }
+        };
+        for (i, info) in arrived[..n].iter().enumerate() {
+            counters.rx_packets += 1;
+            counters.rx_bytes += info.len as u64;
+            if info.truncated {
+                counters.drops.add(Cause::Truncated);
+                continue;
+            }
+            let mut off = landing.next();
+            let mut len = info.len;
+            // Frame i belongs in slot i; only a drop before it in this read moves it.
+            let read_to = i * stride + HEADROOM;
+            if read_to != off {
+                landing.bytes.copy_within(read_to..read_to + len, off);
+            }
+            let mut meta = Meta {
+                offload: info.offload,
+                ..Meta::default()
+            };
+            if let Some((tpid, tci)) = info.vlan {
+                if len < MACS {
+                    counters.drops.add(Cause::Runt);
+                    continue;
+                }
+                landing.bytes.copy_within(off..off + MACS, off - TAG);
+                off -= TAG;
+                len += TAG;
+                landing.bytes[off + MACS..off + MACS + 2].copy_from_slice(&tpid.to_be_bytes());
+                landing.bytes[off + MACS + 2..off + MACS + TAG].copy_from_slice(&tci.to_be_bytes());
+                offload::shift(&mut meta.offload, TAG as i32);
+            }
+            if len > landing.max_frame {
+                counters.drops.add(Cause::Oversize);
+                continue;
+            }
+            landing.take(off, len, meta);
+        }
+        if n == slots { Got::Full } else { Got::Empty }
+    }
+
+    pub(crate) fn send(
+        &mut self,
+        bytes: &mut [u8],
+        off: usize,
+        len: usize,
+        offload: &Offload,
+    ) -> Result<(), Cause> {
+        let header = offload::to_header(offload, len);
+        let frame = &bytes[off..off + len];
+        let mut waited = false;
+        loop {
+            let Err(error) = self.socket.send(&header, frame) else {
+                return Ok(());
+            };
+            match Errno::from_io_error(&error).unwrap_or(Errno::IO) {
+                Errno::INTR => {}
+                Errno::AGAIN if !waited => {
+                    waited = true;
+                    let wait = Timespec {
+                        tv_sec: 0,
+                        tv_nsec: 2_000_000,
+                    };
+                    let _ready = poll(&mut [PollFd::new(&self.socket, PollFlags::OUT)], Some(&wait));
+                }
+                errno => return Err(send_cause(errno)),
+            }
+        }
+    }
+
+    pub(crate) fn take_kernel_drops(&mut self) -> u64 {
+        self.socket.statistics().map_or(0, |(_, drops)| drops)
+    }
+}
+
+#[derive(Clone, Copy, Default)]
+struct Arrived {
+    len: usize,
+    truncated: bool,
+    vlan: Option<(u16, u16)>,
+    offload: Offload,
+}
+
+pub(super) fn send_cause(errno: Errno) -> Cause {
+    match errno {
+        Errno::NETDOWN => Cause::Down,
+        Errno::NODEV | Errno::NXIO | Errno::BADFD => Cause::Gone,
+        Errno::MSGSIZE => Cause::TxOversize,
+        Errno::AGAIN | Errno::NOBUFS => Cause::TxFull,
+        _ => Cause::TxError,
+    }
+}

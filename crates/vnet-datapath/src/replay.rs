@@ -1,0 +1,145 @@
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use vnet_packet::{Layer, pcap};
+use vnet_runtime::{Stage, StageStats};
+
+use crate::capture::{create, refuse};
+use crate::error::EngineError;
+use crate::forward::{Forwarder, Place};
+use crate::frame::FRAME_MAX;
+use crate::path::End;
+use crate::port::{Change, Io, Port, PortInfo, Replay};
+use crate::stage::{Direction, StageBox};
+
+/// Says which capture goes through which stages.
+#[derive(Debug)]
+pub struct ReplayOptions {
+    /// The pcap or pcapng file to read.
+    pub input: PathBuf,
+    /// Where frames that leave again are written; pcapng, or pcap when the name ends in `.pcap`.
+    pub output: Option<PathBuf>,
+    /// The chain, first stage first.
+    pub stages: Vec<Stage>,
+    /// Tell which frames were changed, and which are missing.
+    pub diff: bool,
+}
+
+/// What became of a capture's frames.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ReplayReport {
+    /// Frames read.
+    pub frames_in: u64,
+    /// Frames that left again: passed, sent back, or made by a plugin.
+    pub frames_out: u64,
+    /// Frames dropped by plugins.
+    pub dropped: u64,
+    /// Frames the engine itself dropped, by cause.
+    pub drops: BTreeMap<String, u64>,
+    /// One entry for each stage.
+    pub stages: Vec<StageStats>,
+    /// With `diff`: the frames that left otherwise than they came.
+    pub changed: Vec<Change>,
+    /// With `diff`: numbers, from 1, of the frames that did not leave.
+    pub missing: Vec<u64>,
+}
+
+fn open(path: &Path) -> Result<pcap::Reader<BufReader<File>>, EngineError> {
+    let file = File::open(path).map_err(|e| refuse(path, format!("cannot open it: {e}")))?;
+    pcap::Reader::open(BufReader::new(file)).map_err(|e| refuse(path, e.to_string()))
+}
+
+fn first_linktype(path: &Path) -> Result<Option<pcap::Linktype>, EngineError> {
+    let first = open(path)?
+        .next(&mut Vec::new())
+        .map_err(|e| refuse(path, e.to_string()))?;
+    Ok(first.map(|record| record.linktype))
+}
+
+/// Tells what a capture's frames begin with, by the linktype of its first; Ethernet when it holds none.
+///
+/// # Errors
+/// [`EngineError::Capture`] when the file cannot be read or its linktype is neither Ethernet nor IP.
+pub fn capture_layer(path: &Path) -> Result<Layer, EngineError> {
+    match first_linktype(path)? {
+        None => Ok(Layer::L2),
+        Some(linktype) => linktype.layer().map_err(|e| refuse(path, e.to_string())),
+    }
+}
+
+/// Runs a capture file through a chain of stages. Needs no privilege.
+///
+/// # Errors
+/// [`EngineError::Capture`] with the reason; a partly written output file is left for inspection.
+pub fn replay(options: ReplayOptions) -> Result<ReplayReport, EngineError> {
+    let input = options.input.as_path();
+    let linktype = first_linktype(input)?.unwrap_or(pcap::Linktype::ETHERNET);
+    let layer = linktype.layer().map_err(|e| refuse(input, e.to_string()))?;
+    if let Some(output) = &options.output
+        && same_file(input, output)
+    {
+        return Err(refuse(
+            output,
+            "it is also the input; name another file for the output",
+        ));
+    }
+    let reader = open(input)?;
+    let writer = options
+        .output
+        .as_deref()
+        .map(|path| create(path, linktype, "replay"))
+        .transpose()?;
+    let info = PortInfo {
+        name: input.display().to_string(),
+        layer,
+        mtu: FRAME_MAX as u32,
+    };
+    let port = Port::replay(Replay::new(reader, writer, options.diff), info);
+    let mut forwarder = Forwarder::new(vec![port], End::Port(0), None);
+    for stage in options.stages {
+        let place = Place::Port(0, Direction::Ingress);
+        forwarder.attach(place, StageBox::new(stage, Direction::Ingress), None);
+    }
+    while !forwarder.ports[0].is_gone() {
+        forwarder.pump(0, 0);
+    }
+    let stages = forwarder.all_stats();
+    let ledger = forwarder.ledger.clone();
+    let Some(port) = forwarder.into_ports().pop() else {
+        return Err(refuse(input, "its port vanished"));
+    };
+    let counters = port.counters;
+    let Io::Replay(replay) = port.io else {
+        return Err(refuse(input, "its port vanished"));
+    };
+    let outcome = replay.finish();
+    if let Some(why) = outcome.error {
+        return Err(refuse(input, why));
+    }
+    let mut drops = ledger.drops.named();
+    for (name, n) in counters.drops.named() {
+        *drops.entry(name).or_default() += n;
+    }
+    Ok(ReplayReport {
+        frames_in: counters.rx_packets,
+        frames_out: counters.tx_packets,
+        dropped: ledger.stage_drops,
+        drops,
+        stages,
+        changed: outcome.changed,
+        missing: outcome
+            .kept
+            .iter()
+            .zip(1..)
+            .filter(|(kept, _)| !**kept)
+            .map(|(_, number)| number)
+            .collect(),
+    })
+}
+
+fn same_file(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}

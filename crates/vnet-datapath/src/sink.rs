@@ -1,0 +1,148 @@
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+
+use crate::ring::{FrameReceiver, FrameSender, Tag, ring};
+
+/// Bytes that may wait for a receiver: some 2,700 frames of 1,500 bytes.
+const QUEUE: usize = 4 << 20;
+
+/// A frame handed out by a pipeline's receive queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// The frame, complete and at most as long as the device's MTU allows.
+    pub bytes: Vec<u8>,
+    /// When the engine read it, in nanoseconds since the Unix epoch.
+    pub ts_ns: u64,
+}
+
+pub(crate) struct SinkSender {
+    queue: FrameSender,
+    shared: Arc<Shared>,
+    rung: bool,
+}
+
+struct Shared {
+    ready: OwnedFd,
+    ended: AtomicBool,
+}
+
+/// The receiving half: many threads may wait on it, one at a time takes.
+pub(crate) struct SinkReceiver {
+    queue: Mutex<FrameReceiver>,
+    shared: Arc<Shared>,
+}
+
+pub(crate) fn sink() -> io::Result<(SinkSender, SinkReceiver)> {
+    let (tx, rx) = ring(QUEUE);
+    let ready = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
+    let shared = Arc::new(Shared {
+        ready,
+        ended: AtomicBool::new(false),
+    });
+    Ok((
+        SinkSender {
+            queue: tx,
+            shared: Arc::clone(&shared),
+            rung: true,
+        },
+        SinkReceiver {
+            queue: Mutex::new(rx),
+            shared,
+        },
+    ))
+}
+
+impl SinkSender {
+    #[must_use]
+    pub(crate) fn push(&mut self, frame: &[u8], ts_ns: u64) -> bool {
+        self.rung = false;
+        self.queue.push(
+            &Tag {
+                ts_ns,
+                ..Tag::default()
+            },
+            frame,
+        )
+    }
+
+    /// Wakes receivers when frames came since the last call.
+    pub(crate) fn ring(&mut self) {
+        if !self.rung {
+            self.rung = true;
+            let _ = rustix::io::write(&self.shared.ready, &1u64.to_ne_bytes());
+        }
+    }
+
+    /// Says that no frame will come any more.
+    pub(crate) fn end(&mut self) {
+        self.shared.ended.store(true, Ordering::Release);
+        let _ = rustix::io::write(&self.shared.ready, &1u64.to_ne_bytes());
+    }
+}
+
+impl Drop for SinkSender {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// What waiting for a frame came to.
+pub(crate) enum Taken {
+    Frame(Received),
+    TimedOut,
+    Ended,
+}
+
+impl SinkReceiver {
+    /// Descriptor that polls readable while frames wait.
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.shared.ready.as_fd()
+    }
+
+    pub(crate) fn recv(&self, timeout: Option<Duration>) -> io::Result<Taken> {
+        let deadline = timeout.map(|t| Instant::now() + t);
+        loop {
+            if let Some(taken) = self.try_take() {
+                return Ok(taken);
+            }
+            let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return Ok(Taken::TimedOut);
+            }
+            let wait = left.and_then(|l| Timespec::try_from(l).ok());
+            match poll(
+                &mut [PollFd::new(&self.shared.ready, PollFlags::IN)],
+                wait.as_ref(),
+            ) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    fn try_take(&self) -> Option<Taken> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let pop = |queue: &mut FrameReceiver| {
+            queue.pop().map(|(tag, bytes)| {
+                Taken::Frame(Received {
+                    bytes,
+                    ts_ns: tag.ts_ns,
+                })
+            })
+        };
+        if let Some(taken) = pop(&mut queue) {
+            return Some(taken);
+        }
+        let ended = self.shared.ended.load(Ordering::Acquire);
+        if !ended {
+            // Cleared only when found empty, and looked at once more: a frame pushed in between has rung again.
+            let _ = rustix::io::read(&self.shared.ready, &mut [0u8; 8]);
+        }
+        pop(&mut queue).or(if ended { Some(Taken::Ended) } else { None })
+    }
+}

@@ -1,0 +1,46 @@
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use vnet_runtime::StageStats;
+
+use crate::port::PortStats;
+
+/// Numbers of one pipeline, by value: `balance()` tells whether every frame is accounted for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct PipelineStats {
+    /// One entry for each port, in order.
+    pub ports: Vec<PortStats>,
+    /// One entry for each attached stage.
+    pub stages: Vec<StageStats>,
+    /// Frames handed in by `send`.
+    pub sent_in: u64,
+    /// Frames plugins appended.
+    pub appended: u64,
+    /// Frames added by software segmentation, beyond the one each was cut from.
+    pub segmented: u64,
+    /// Frames dropped by plugins, by their verdict or a fault.
+    pub stage_drops: u64,
+    /// Frames delivered to the receive queue.
+    pub delivered: u64,
+    /// Frames the engine dropped outside any port, by cause.
+    pub drops: BTreeMap<String, u64>,
+    /// Times the worker woke up.
+    pub wakeups: u64,
+    /// Reads that brought at least one frame.
+    pub batches: u64,
+    /// CPU time of the worker in nanoseconds.
+    pub worker_cpu_ns: u64,
+}
+
+impl PipelineStats {
+    /// Frames that came in or were made, less those that went out or were dropped under a name: 0 while none is under way.
+    #[must_use]
+    pub fn balance(&self) -> i64 {
+        let port = |f: fn(&PortStats) -> u64| self.ports.iter().map(f).sum::<u64>() as i64;
+        let came = port(|p| p.rx_packets) + (self.sent_in + self.appended + self.segmented) as i64;
+        let went = port(|p| p.tx_packets)
+            + port(|p| p.drops.values().sum())
+            + (self.delivered + self.stage_drops + self.drops.values().sum::<u64>()) as i64;
+        came - went
+    }
+}

@@ -1,0 +1,53 @@
+use crate::forward::Parcel;
+use crate::frame::HEADROOM;
+
+/// Bytes of frames that may turn back within one read.
+const ROOM: usize = 1 << 20;
+
+/// A frame on its way back out, waiting for the read that brought it to be finished.
+#[derive(Clone, Copy)]
+pub(crate) struct Turn {
+    pub port: usize,
+    pub off: usize,
+    pub len: usize,
+    pub parcel: Parcel,
+}
+
+/// Frames that leave by a port with stages of its own: they wait until those stages are free.
+#[derive(Default)]
+pub(crate) struct Turns {
+    pub bytes: Vec<u8>,
+    pub list: Vec<Turn>,
+}
+
+impl Turns {
+    pub(crate) fn new() -> Self {
+        Self {
+            bytes: Vec::with_capacity(ROOM),
+            list: Vec::with_capacity(ROOM / 192),
+        }
+    }
+
+    /// Keeps a copy of a frame; false when there is no room, which allocates nothing.
+    #[must_use]
+    pub(crate) fn push(&mut self, port: usize, frame: &[u8], parcel: Parcel) -> bool {
+        let off = self.bytes.len() + HEADROOM;
+        if off + frame.len() > self.bytes.capacity() || self.list.len() == self.list.capacity() {
+            return false;
+        }
+        self.bytes.resize(off, 0);
+        self.bytes.extend_from_slice(frame);
+        self.list.push(Turn {
+            port,
+            off,
+            len: frame.len(),
+            parcel,
+        });
+        true
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.list.clear();
+    }
+}
