@@ -23,8 +23,6 @@ pub(crate) struct Parcel {
     pub meta: Meta,
     pub mark: u32,
     pub ts_ns: u64,
-    /// The stage that sent the frame back, which is not asked again.
-    pub sent_by: Option<usize>,
 }
 
 /// Frames that were made or ended inside a pipeline, so that its counters add up.
@@ -258,7 +256,6 @@ impl Forwarder {
                             meta,
                             mark: 0,
                             ts_ns: now,
-                            sent_by: None,
                         },
                     );
                     self.spill = spill;
@@ -301,7 +298,6 @@ impl Forwarder {
                 meta: *meta,
                 mark: 0,
                 ts_ns: frame.ts_ns,
-                sent_by: None,
             };
             self.step(
                 path,
@@ -338,7 +334,6 @@ impl Forwarder {
             meta: Meta::default(),
             mark: 0,
             ts_ns: now,
-            sent_by: None,
         };
         self.step(leaving(port), 0, &mut own.bytes, HEADROOM, len, parcel);
         self.own = own;
@@ -367,7 +362,7 @@ impl Forwarder {
             }
             return;
         };
-        if parcel.sent_by == Some(hop.stage) {
+        if parcel.meta.sent_by == Some(hop.stage) {
             return self.step(path, k + 1, bytes, off, len, parcel);
         }
         let Some(accepts) = self.stages[hop.stage].as_ref().map(|s| s.accepts) else {
@@ -491,7 +486,6 @@ impl Forwarder {
                     meta,
                     mark: frame.mark,
                     ts_ns: frame.ts_ns,
-                    sent_by: None,
                 };
                 match frame.fate {
                     Fate::Pass | Fate::Unset => self.step(path, k + 1, bytes, off, len, parcel),
@@ -519,10 +513,11 @@ impl Forwarder {
         {
             return self.emit(port, bytes, off, len, parcel);
         }
-        let parcel = Parcel {
+        let meta = Meta {
             sent_by: Some(hop.stage),
-            ..parcel
+            ..parcel.meta
         };
+        let parcel = Parcel { meta, ..parcel };
         if !self.turns.push(port, &bytes[off..off + len], parcel) {
             self.ledger.drops.add(Cause::TurnFull);
         }

@@ -24,6 +24,8 @@ pub(crate) struct Meta {
     pub off: u32,
     /// Its length before that.
     pub len: u32,
+    /// The stage that sent the frame back out, which is not asked again.
+    pub sent_by: Option<usize>,
 }
 
 /// Work left undone on frames that a stage or a port takes as it is.

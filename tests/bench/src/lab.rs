@@ -1,0 +1,190 @@
+//! Two network namespaces joined in one way or another.
+
+use std::error::Error;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::time::Duration;
+
+use vnet_datapath::{Direction, Pipeline, Place, Port, PortInfo};
+use vnet_netlink::{BridgeSpec, Cidr, Mac, Netlink, VethEnd, VethSpec};
+use vnet_packet::Layer;
+use vnet_runtime::{LoadOptions, Module, Source, Stage, StageOptions};
+use vnet_sys::tun::Mode;
+use vnet_sys::{NetNs, TunConfig, TunTap};
+
+use crate::plain::PlainLoop;
+
+pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+/// Address of the receiving side.
+pub const B: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
+const A: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 1);
+const MAC_A: Mac = Mac([2, 0, 0, 0, 0x99, 1]);
+const MAC_B: Mac = Mac([2, 0, 0, 0, 0x99, 2]);
+
+/// What lies between the two namespaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Between<'a> {
+    /// One veth pair.
+    Veth,
+    /// Two veth pairs and a kernel bridge in a third namespace.
+    Bridge,
+    /// Two TAPs joined by a plain loop of `read` and `write`, without offloads.
+    Plain,
+    /// Two TAPs joined by a vnet wire without a plugin.
+    Wire,
+    /// The same with this plugin file.
+    Plugin(&'a Path),
+}
+
+enum Hop {
+    Kernel,
+    Bridge { _ns: NetNs },
+    Plain(PlainLoop),
+    Wire(Pipeline),
+}
+
+/// The two namespaces and what joins them; dropping it leaves nothing.
+pub struct Lab {
+    pub a: NetNs,
+    pub b: NetNs,
+    hop: Hop,
+}
+
+/// CPU time and frames of the thread between the namespaces.
+#[derive(Clone, Copy, Debug)]
+pub struct Work {
+    pub cpu: Duration,
+    pub frames: u64,
+}
+
+impl Lab {
+    pub fn build(path: Between<'_>) -> Result<Self> {
+        let (a, b) = (NetNs::create()?, NetNs::create()?);
+        let hop = match path {
+            Between::Veth => {
+                let spec = VethSpec {
+                    a: VethEnd {
+                        name: "end".into(),
+                        ns: None,
+                        mac: Some(MAC_A),
+                    },
+                    b: VethEnd {
+                        name: "end".into(),
+                        ns: Some(b.clone()),
+                        mac: Some(MAC_B),
+                    },
+                    ..VethSpec::default()
+                };
+                Netlink::open(Some(&a))?.create_veth(&spec)?;
+                Hop::Kernel
+            }
+            Between::Bridge => Hop::Bridge { _ns: bridge(&a, &b)? },
+            Between::Plain => {
+                let loop_ = PlainLoop::start(tap(&a, false)?.into_fd(), tap(&b, false)?.into_fd())?;
+                Hop::Plain(loop_)
+            }
+            Between::Wire => Hop::Wire(wire(&a, &b)?),
+            Between::Plugin(file) => {
+                let pipeline = wire(&a, &b)?;
+                pipeline.attach(Place::Wire(Direction::Both), stage(file, 2)?, None)?;
+                Hop::Wire(pipeline)
+            }
+        };
+        for (ns, ip, mac, peer, peer_mac) in [(&a, A, MAC_A, B, MAC_B), (&b, B, MAC_B, A, MAC_A)] {
+            let netlink = Netlink::open(Some(ns))?;
+            let index = netlink.link("end")?.index;
+            netlink.set_mac(index, mac)?;
+            netlink.add_address(index, Cidr::new(IpAddr::V4(ip), 24)?)?;
+            netlink.set_up(index)?;
+            netlink.add_neighbour(index, IpAddr::V4(peer), peer_mac)?;
+        }
+        for ns in [&a, &b] {
+            let netlink = Netlink::open(Some(ns))?;
+            netlink.wait_operstate(netlink.link("end")?.index, true, Duration::from_secs(5))?;
+        }
+        Ok(Self { a, b, hop })
+    }
+
+    /// What the thread in between has done so far; `None` where the kernel carries the frames.
+    pub fn work(&self) -> Result<Option<Work>> {
+        Ok(match &self.hop {
+            Hop::Kernel | Hop::Bridge { .. } => None,
+            Hop::Plain(plain) => Some(plain.work()),
+            Hop::Wire(pipeline) => {
+                let stats = pipeline.stats()?;
+                let frames = stats.ports.iter().map(|p| p.rx_packets).sum();
+                Some(Work {
+                    cpu: Duration::from_nanos(stats.worker_cpu_ns),
+                    frames,
+                })
+            }
+        })
+    }
+
+    /// Frames that the receiving interface has taken in.
+    pub fn delivered(&self) -> Result<u64> {
+        Ok(Netlink::open(Some(&self.b))?.link("end")?.stats.rx_packets)
+    }
+}
+
+fn tap(ns: &NetNs, vnet_hdr: bool) -> Result<TunTap> {
+    let config = TunConfig {
+        vnet_hdr,
+        ..TunConfig::new("end", Mode::Tap)
+    };
+    Ok(ns.run(|| TunTap::create(&config))??)
+}
+
+fn wire(a: &NetNs, b: &NetNs) -> Result<Pipeline> {
+    let port = |ns, name: &str| -> Result<Port> {
+        let info = PortInfo {
+            name: name.into(),
+            layer: Layer::L2,
+            mtu: 1500,
+        };
+        Ok(Port::tap(tap(ns, true)?.into_fd(), info))
+    };
+    Ok(Pipeline::wire(port(a, "a")?, port(b, "b")?)?)
+}
+
+fn bridge(a: &NetNs, b: &NetNs) -> Result<NetNs> {
+    let middle = NetNs::create()?;
+    let netlink = Netlink::open(Some(&middle))?;
+    let bridge = netlink.create_bridge(&BridgeSpec {
+        name: "br0".into(),
+        ..BridgeSpec::default()
+    })?;
+    for (port, ns, mac) in [("pa", a, MAC_A), ("pb", b, MAC_B)] {
+        let spec = VethSpec {
+            a: VethEnd {
+                name: port.into(),
+                ns: None,
+                mac: None,
+            },
+            b: VethEnd {
+                name: "end".into(),
+                ns: Some(ns.clone()),
+                mac: Some(mac),
+            },
+            ..VethSpec::default()
+        };
+        let (end, _) = netlink.create_veth(&spec)?;
+        netlink.add_port(bridge.index, end.index)?;
+        netlink.set_up(end.index)?;
+    }
+    netlink.set_up(bridge.index)?;
+    Ok(middle)
+}
+
+/// Loads a plugin file as one stage of a chain over `ports` ports.
+pub fn stage(file: &Path, ports: u16) -> Result<Stage> {
+    let module = Module::load(&Source::File(file.to_owned()), &LoadOptions::default())?;
+    Ok(Stage::new(
+        &module,
+        StageOptions {
+            ports,
+            ..StageOptions::default()
+        },
+    )?)
+}

@@ -1,0 +1,122 @@
+//! Load from one namespace to the other: a TCP stream, and a flood of the smallest frames.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::lab::{B, Lab, Result};
+
+/// Time a stream runs before it is measured.
+const WARM_UP: Duration = Duration::from_millis(150);
+
+/// Bytes of UDP payload that make an Ethernet frame of 60 bytes.
+const SMALLEST: usize = 18;
+
+/// Returns what one TCP connection carries, in bit/s as the receiver counts.
+pub fn tcp(lab: &Lab, time: Duration) -> Result<f64> {
+    let listener = lab.b.run(|| TcpListener::bind((B, 0)))??;
+    let to = listener.local_addr()?;
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let sender = scope.spawn(|| -> Result<()> {
+            let mut stream = lab
+                .a
+                .run(|| TcpStream::connect_timeout(&to, Duration::from_secs(5)))??;
+            stream.set_write_timeout(Some(Duration::from_secs(5)))?;
+            let block = vec![0x5a; 256 << 10];
+            while !stop.load(Ordering::Relaxed) {
+                stream.write_all(&block)?;
+            }
+            Ok(())
+        });
+        let received = receive(&listener, time);
+        stop.store(true, Ordering::Relaxed);
+        // The sender ends with a broken pipe once the receiver has closed; only the receiver's word counts.
+        let _ = sender.join();
+        received
+    })
+}
+
+fn receive(listener: &TcpListener, time: Duration) -> Result<f64> {
+    let mut stream = accept(listener)?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let mut block = vec![0; 256 << 10];
+    let start = Instant::now();
+    while start.elapsed() < WARM_UP {
+        stream.read_exact(&mut block[..1])?;
+        let _ = stream.read(&mut block)?;
+    }
+    let start = Instant::now();
+    let mut bytes = 0u64;
+    while start.elapsed() < time {
+        match stream.read(&mut block)? {
+            0 => return Err("the stream ended before its time".into()),
+            n => bytes += n as u64,
+        }
+    }
+    Ok(bytes as f64 * 8.0 / start.elapsed().as_secs_f64())
+}
+
+fn accept(listener: &TcpListener) -> Result<TcpStream> {
+    let mut fds = [PollFd::new(listener, PollFlags::IN)];
+    if poll(
+        &mut fds,
+        Some(&Timespec {
+            tv_sec: 5,
+            tv_nsec: 0,
+        }),
+    )? == 0
+    {
+        return Err("no connection came through within 5 s".into());
+    }
+    Ok(listener.accept()?.0)
+}
+
+/// What a flood came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Flood {
+    /// Frames per second that reached the other namespace.
+    pub delivered: f64,
+    /// CPU nanoseconds per frame of the thread in between; `None` where the kernel carries the frames.
+    pub cpu_ns: Option<f64>,
+}
+
+/// Sends 60-byte frames as fast as one thread can.
+pub fn flood(lab: &Lab, time: Duration) -> Result<Flood> {
+    // Nobody reads it: the kernel counts the frame and drops its payload.
+    let sink = lab.b.run(|| UdpSocket::bind((B, 0)))??;
+    let to: SocketAddr = sink.local_addr()?;
+    let source = lab.a.run(|| -> std::io::Result<UdpSocket> {
+        let socket = UdpSocket::bind(("10.99.0.1", 0))?;
+        socket.connect(to)?;
+        Ok(socket)
+    })??;
+    let payload = [0; SMALLEST];
+    let send_for = |time: Duration| {
+        let start = Instant::now();
+        while start.elapsed() < time {
+            for _ in 0..64 {
+                // A full queue is part of a flood.
+                let _ = source.send(&payload);
+            }
+        }
+        start.elapsed()
+    };
+    send_for(Duration::from_millis(50));
+    let (before, work_before) = (lab.delivered()?, lab.work()?);
+    let took = send_for(time);
+    let (after, work_after) = (lab.delivered()?, lab.work()?);
+    let cpu_ns = match (work_before, work_after) {
+        (Some(x), Some(y)) if y.frames > x.frames => {
+            Some((y.cpu - x.cpu).as_nanos() as f64 / (y.frames - x.frames) as f64)
+        }
+        _ => None,
+    };
+    Ok(Flood {
+        delivered: (after - before) as f64 / took.as_secs_f64(),
+        cpu_ns,
+    })
+}
