@@ -1,0 +1,299 @@
+//! Carries the maps that live in guest memory from a failed instance to a fresh one.
+//!
+//! Every address and size in them is the guest's and untrusted: all sums are taken in 64 bits.
+
+use vnet_abi::{
+    MAP_HEADER_SIZE, MAP_MAGIC, MAP_SLOT_HEADER_SIZE, MapHeader, STATE_MAX, SlotHeader, fnv1a, slot_state,
+};
+
+/// Most maps of one plugin that are looked at.
+const MAPS_MAX: u32 = 256;
+
+/// The entries of one map.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct SavedMap {
+    name: Vec<u8>,
+    key_size: u32,
+    value_size: u32,
+    /// Keys and values, one after the other without padding.
+    entries: Vec<u8>,
+}
+
+/// Copies every map that is sound out of guest memory; maps that are not are left behind.
+pub(crate) fn save(memory: &[u8], table: u32) -> Vec<SavedMap> {
+    let mut room = STATE_MAX;
+    headers(memory, table)
+        .filter_map(|at| {
+            let map = Map::open(memory, at)?;
+            let saved = map.save(memory, room)?;
+            room -= saved.entries.len();
+            Some(saved)
+        })
+        .collect()
+}
+
+/// Inserts saved entries into the maps of the same names and sizes; returns how many maps were found.
+pub(crate) fn restore(memory: &mut [u8], table: u32, saved: &[SavedMap]) -> usize {
+    let mut found = 0;
+    let places: Vec<u32> = headers(memory, table).collect();
+    for at in places {
+        let Some(map) = Map::open(memory, at) else {
+            continue;
+        };
+        let same = |saved: &&SavedMap| {
+            saved.key_size == map.header.key_size
+                && saved.value_size == map.header.value_size
+                && map.name(memory) == Some(&saved.name)
+        };
+        if let Some(saved) = saved.iter().find(same) {
+            map.insert_all(memory, saved);
+            found += 1;
+        }
+    }
+    found
+}
+
+fn headers(memory: &[u8], table: u32) -> impl Iterator<Item = u32> {
+    let count = get_u32(memory, u64::from(table)).unwrap_or(0).min(MAPS_MAX);
+    (0..count).filter_map(move |i| get_u32(memory, u64::from(table) + 4 + 4 * u64::from(i)))
+}
+
+fn get_u32(memory: &[u8], at: u64) -> Option<u32> {
+    slice(memory, at, 4)?
+        .first_chunk()
+        .map(|bytes| u32::from_le_bytes(*bytes))
+}
+
+fn slice(memory: &[u8], at: u64, len: u64) -> Option<&[u8]> {
+    let end = at.checked_add(len).filter(|end| *end <= memory.len() as u64)?;
+    Some(&memory[at as usize..end as usize])
+}
+
+/// A map whose header was checked and whose slots lie inside memory.
+struct Map {
+    at: usize,
+    header: MapHeader,
+}
+
+impl Map {
+    fn open(memory: &[u8], at: u32) -> Option<Map> {
+        let header =
+            MapHeader::from_bytes(slice(memory, u64::from(at), MAP_HEADER_SIZE as u64)?.first_chunk()?);
+        let size = u64::from(header.capacity).checked_mul(header.slot_size())?;
+        let sound = header.magic == MAP_MAGIC
+            && header.capacity.is_power_of_two()
+            && header.count <= header.capacity
+            && header.key_size > 0;
+        slice(memory, u64::from(header.slots_ptr), size)?;
+        sound.then_some(Map {
+            at: at as usize,
+            header,
+        })
+    }
+
+    fn name<'a>(&self, memory: &'a [u8]) -> Option<&'a [u8]> {
+        slice(
+            memory,
+            u64::from(self.header.name_ptr),
+            u64::from(self.header.name_len),
+        )
+    }
+
+    fn slot(&self, i: u32) -> usize {
+        (u64::from(self.header.slots_ptr) + u64::from(i) * self.header.slot_size()) as usize
+    }
+
+    fn head(memory: &[u8], slot: usize) -> SlotHeader {
+        memory[slot..]
+            .first_chunk()
+            .map(SlotHeader::from_bytes)
+            .unwrap_or_default()
+    }
+
+    fn key<'a>(&self, memory: &'a [u8], slot: usize) -> &'a [u8] {
+        &memory[slot + MAP_SLOT_HEADER_SIZE..][..self.header.key_size as usize]
+    }
+
+    fn value_at(&self, slot: usize) -> usize {
+        slot + self.header.value_offset() as usize
+    }
+
+    fn save(&self, memory: &[u8], room: usize) -> Option<SavedMap> {
+        let name = self.name(memory)?.to_vec();
+        let mut entries = Vec::new();
+        let mut used = 0;
+        for i in 0..self.header.capacity {
+            let slot = self.slot(i);
+            let head = Map::head(memory, slot);
+            match head.state {
+                slot_state::EMPTY | slot_state::DELETED => continue,
+                slot_state::USED => {}
+                _ => return None,
+            }
+            let key = self.key(memory, slot);
+            if head.hash != fnv1a(key) {
+                return None;
+            }
+            used += 1;
+            entries.extend_from_slice(key);
+            entries.extend_from_slice(&memory[self.value_at(slot)..][..self.header.value_size as usize]);
+            if entries.len() > room {
+                return None;
+            }
+        }
+        let Map {
+            header:
+                MapHeader {
+                    key_size,
+                    value_size,
+                    count,
+                    ..
+                },
+            ..
+        } = *self;
+        (used == count).then_some(SavedMap {
+            name,
+            key_size,
+            value_size,
+            entries,
+        })
+    }
+
+    fn insert_all(mut self, memory: &mut [u8], saved: &SavedMap) {
+        let key_size = saved.key_size as usize;
+        for entry in saved.entries.chunks_exact(key_size + saved.value_size as usize) {
+            let (key, value) = entry.split_at(key_size);
+            self.insert(memory, key, value);
+        }
+        memory[self.at..self.at + MAP_HEADER_SIZE].copy_from_slice(&self.header.to_bytes());
+    }
+
+    fn insert(&mut self, memory: &mut [u8], key: &[u8], value: &[u8]) {
+        let hash = fnv1a(key);
+        let mask = self.header.capacity - 1;
+        let mut free = None;
+        for step in 0..self.header.capacity {
+            let slot = self.slot(hash.wrapping_add(step) & mask);
+            match Map::head(memory, slot).state {
+                slot_state::USED if self.key(memory, slot) == key => {
+                    let at = self.value_at(slot);
+                    memory[at..at + value.len()].copy_from_slice(value);
+                    return;
+                }
+                slot_state::USED => {}
+                slot_state::EMPTY => {
+                    free = free.or(Some(slot));
+                    break;
+                }
+                _ => free = free.or(Some(slot)),
+            }
+        }
+        let Some(slot) = free else { return };
+        let head = SlotHeader {
+            state: slot_state::USED,
+            hash,
+        };
+        memory[slot..slot + MAP_SLOT_HEADER_SIZE].copy_from_slice(&head.to_bytes());
+        memory[slot + MAP_SLOT_HEADER_SIZE..][..key.len()].copy_from_slice(key);
+        let at = self.value_at(slot);
+        memory[at..at + value.len()].copy_from_slice(value);
+        self.header.count += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: u32 = 16;
+    const HEADER: u32 = 64;
+    const SLOTS: u32 = 256;
+
+    fn memory(capacity: u32, entries: &[(u32, u64)]) -> Vec<u8> {
+        let mut memory = vec![0; 4096];
+        memory[16..24].copy_from_slice(&[1, 0, 0, 0, HEADER as u8, 0, 0, 0]);
+        memory[128..132].copy_from_slice(b"macs");
+        let header = MapHeader {
+            magic: MAP_MAGIC,
+            key_size: 4,
+            value_size: 8,
+            capacity,
+            count: 0,
+            name_ptr: 128,
+            name_len: 4,
+            flags: 0,
+            slots_ptr: SLOTS,
+        };
+        memory[64..64 + MAP_HEADER_SIZE].copy_from_slice(&header.to_bytes());
+        if let Some(mut map) = Map::open(&memory, HEADER) {
+            for (key, value) in entries {
+                map.insert(&mut memory, &key.to_le_bytes(), &value.to_le_bytes());
+            }
+            memory[64..64 + MAP_HEADER_SIZE].copy_from_slice(&map.header.to_bytes());
+        }
+        memory
+    }
+
+    #[test]
+    fn carries_entries_into_a_map_of_another_capacity() {
+        let old = memory(8, &[(1, 10), (2, 20), (9, 90), (17, 170)]);
+        let mut new = memory(32, &[(2, 0)]);
+        assert_eq!(restore(&mut new, TABLE, &save(&old, TABLE)), 1);
+        let same = memory(32, &[(2, 20), (1, 10), (9, 90), (17, 170)]);
+        let sorted = |memory: &[u8]| {
+            let mut pairs: Vec<_> = save(memory, TABLE)[0]
+                .entries
+                .chunks(12)
+                .map(<[u8]>::to_vec)
+                .collect();
+            pairs.sort();
+            pairs
+        };
+        assert_eq!(sorted(&new), sorted(&same));
+    }
+
+    #[test]
+    fn leaves_broken_maps_behind() {
+        let sound = memory(8, &[(1, 10)]);
+        assert_eq!(save(&sound, TABLE).len(), 1);
+        let broken = |at: usize, value: u32| {
+            let mut memory = sound.clone();
+            memory[at..at + 4].copy_from_slice(&value.to_le_bytes());
+            save(&memory, TABLE).len()
+        };
+        for (what, at, value) in [
+            ("magic", 64, 0),
+            ("key size", 68, u32::MAX),
+            ("value size", 72, u32::MAX),
+            ("capacity no power of two", 76, 7),
+            ("capacity outside memory", 76, 1 << 31),
+            ("count", 80, 2),
+            ("name outside memory", 84, u32::MAX),
+            ("slots outside memory", 96, u32::MAX - 8),
+            ("header outside memory", 20, u32::MAX),
+            ("header behind the end", 20, 4095),
+        ] {
+            assert_eq!(broken(at, value), 0, "{what}");
+        }
+        assert_eq!(save(&sound, u32::MAX).len(), 0);
+        assert_eq!(save(&sound, 4094).len(), 0);
+    }
+
+    #[test]
+    fn does_not_insert_into_maps_of_other_sizes() {
+        let saved = save(&memory(8, &[(1, 10)]), TABLE);
+        let mut other = memory(8, &[]);
+        other[68..72].copy_from_slice(&8_u32.to_le_bytes());
+        let before = other.clone();
+        assert_eq!(restore(&mut other, TABLE, &saved), 0);
+        assert_eq!(other, before);
+    }
+
+    #[test]
+    fn a_full_map_takes_no_more() {
+        let saved = save(&memory(16, &(0..16).map(|k| (k, 1)).collect::<Vec<_>>()), TABLE);
+        let mut small = memory(4, &[]);
+        restore(&mut small, TABLE, &saved);
+        assert_eq!(save(&small, TABLE)[0].entries.len(), 4 * 12);
+    }
+}
