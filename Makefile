@@ -1,0 +1,85 @@
+# make demo | test | bench | lint | fmt | clean
+#
+# Everything compiles into one directory outside the clone, with one profile, so that wasmtime is compiled once:
+# set CARGO_TARGET_DIR to choose another.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vnet
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin:/usr/sbin:/sbin
+# maturin sets this too; without it here each of the two would make the other compile pyo3 again.
+export PYO3_BUILD_EXTENSION_MODULE := 1
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CARGO := cargo
+PYTHON_SOURCES := python build_support tests scripts/check_structure
+
+# What the installed package is made of: when one of these changes it is installed again.
+PACKAGE_SOURCES := pyproject.toml Cargo.toml Cargo.lock \
+	$(shell find crates build_support python plugins/shipped plugins/include -type f \
+		-not -path '*/_bin/*' -not -path '*/__pycache__/*' -not -name '*.so' 2>/dev/null)
+
+.PHONY: help demo test bench lint fmt clean setup-demo setup-test rust-tests plugin-tests python-tests
+
+help:
+	@sed -n '1s/^# //p' Makefile
+
+demo: setup-demo $(VENV)/.vnet
+	$(BIN)/vnet demo
+
+test: lint rust-tests plugin-tests python-tests
+
+lint: setup-test $(VENV)/.vnet
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --quiet --workspace --all-targets --release --locked -- -D warnings
+	$(CARGO) deny --log-level error check bans licenses sources
+	$(BIN)/python scripts/check_structure
+	$(BIN)/ruff check --quiet $(PYTHON_SOURCES)
+	$(BIN)/ruff format --quiet --check $(PYTHON_SOURCES)
+	$(BIN)/mypy --strict python/vnet
+	$(BIN)/python -m mypy.stubtest vnet._vnet
+
+rust-tests: setup-test
+	$(CARGO) test --release --workspace --locked
+
+plugin-tests: setup-test
+	plugins/build.sh --check
+
+python-tests: setup-test $(VENV)/.vnet
+	$(BIN)/python -m pytest tests/python tests/e2e
+
+bench: setup-demo
+	$(CARGO) build --release --locked --quiet --workspace --bins
+	$(CARGO_TARGET_DIR)/release/vnet-bench
+
+fmt: $(VENV)/.tools
+	$(CARGO) fmt --all
+	$(BIN)/ruff check --quiet --fix $(PYTHON_SOURCES)
+	$(BIN)/ruff format --quiet $(PYTHON_SOURCES)
+
+clean:
+	rm -rf $(VENV) dist python/vnet/_bin
+	find python -name '*.so' -delete
+	$(CARGO) clean --release --quiet --package vnet-python --package vnet-helper --package vnet-cli --package vnet
+
+setup-demo:
+	@PYTHON=$(PYTHON) scripts/setup demo
+
+setup-test:
+	@PYTHON=$(PYTHON) scripts/setup test
+
+$(VENV)/.tools: requirements-dev.txt | setup-demo
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+# The package as a user gets it, built by the same back end, with the maturin that is already in the venv.
+$(VENV)/.vnet: $(VENV)/.tools $(PACKAGE_SOURCES)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --force-reinstall .
+	@touch $@

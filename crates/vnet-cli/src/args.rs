@@ -1,0 +1,75 @@
+//! The grammar of the command line, apart from each command's own options.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use vnet::{Direction, OnFault, Plugin};
+
+use crate::command::{demo, doctor, plugin, replay, tap, wire};
+use crate::plugin_arg;
+
+/// Real network devices whose packets WebAssembly plugins filter and rewrite.
+#[derive(Debug, Parser)]
+#[command(name = "vnet", version = vnet::VERSION, arg_required_else_help = true, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// Say more on standard error; repeat for more still
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a TAP device and run plugins on its packets, until Ctrl-C or until CMD ends
+    Tap(tap::Options),
+    /// Forward between two interfaces through plugins, until Ctrl-C or until CMD ends
+    Wire(wire::Options),
+    /// Run plugins over a capture file; needs no privilege
+    Replay(replay::Options),
+    /// Show on real devices what a plugin does to a ping
+    Demo(demo::Options),
+    /// Say what works on this machine, why the rest does not, and what fixes it
+    Doctor(doctor::Options),
+    /// Work on plugin files
+    #[command(subcommand)]
+    Plugin(plugin::Command),
+}
+
+/// Which plugins a command runs, and how.
+#[derive(Args, Debug)]
+pub(crate) struct PluginOptions {
+    /// Plugin to run: a file, or the bare name of one that ships with vnet; repeated, they run in this order.
+    /// Options follow the first `:` that stands before a `key=`, separated by commas
+    #[arg(long = "plugin", value_name = "FILE[:key=val,...]", value_parser = plugin_arg::parse)]
+    pub plugins: Vec<Plugin>,
+    /// What happens to packets while a plugin cannot run [default: the plugin's own choice, else closed]
+    #[arg(long, value_enum, value_name = "POLICY")]
+    pub on_fault: Option<Policy>,
+}
+
+/// `--on-fault`
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Policy {
+    /// Drop them
+    Closed,
+    /// Pass them
+    Open,
+}
+
+impl PluginOptions {
+    /// Returns the plugins in their order, with the options that hold for all.
+    pub fn plugins(&self) -> impl Iterator<Item = Plugin> + '_ {
+        let on_fault = self.on_fault.map(|policy| match policy {
+            Policy::Closed => OnFault::Closed,
+            Policy::Open => OnFault::Open,
+        });
+        self.plugins.iter().map(move |plugin| Plugin {
+            on_fault,
+            ..plugin.clone()
+        })
+    }
+}
+
+/// Reads `--direction`.
+pub(crate) fn direction(text: &str) -> Result<Direction, String> {
+    text.parse().map_err(|e: vnet::Error| e.to_string())
+}

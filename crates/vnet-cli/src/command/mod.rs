@@ -1,0 +1,23 @@
+//! The commands, one file each.
+
+pub(crate) mod demo;
+pub(crate) mod doctor;
+pub(crate) mod plugin;
+pub(crate) mod replay;
+pub(crate) mod tap;
+pub(crate) mod wire;
+
+use crate::args::Command;
+use crate::failure::Failure;
+
+/// Runs a command and returns the exit code of the process.
+pub(crate) fn run(command: Command) -> Result<i32, Failure> {
+    match command {
+        Command::Tap(options) => tap::run(&options),
+        Command::Wire(options) => wire::run(&options),
+        Command::Replay(options) => replay::run(options),
+        Command::Demo(options) => demo::run(&options),
+        Command::Doctor(options) => doctor::run(&options),
+        Command::Plugin(command) => plugin::run(command),
+    }
+}

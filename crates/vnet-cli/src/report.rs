@@ -1,0 +1,150 @@
+//! The table at the end: what every plugin did with the packets it saw.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use vnet::StageStats;
+
+use crate::output::Paint;
+
+const HEADINGS: [&str; 8] = [
+    "plugin",
+    "packets",
+    "passed",
+    "dropped",
+    "redirected",
+    "sent back",
+    "ns/packet",
+    "drops by reason",
+];
+
+/// Draws one row for each plugin, then what it counted and how it failed; empty without plugins.
+pub(crate) fn table(stages: &[StageStats], paint: Paint) -> String {
+    if stages.is_empty() {
+        return String::new();
+    }
+    let rows: Vec<[String; 8]> = stages.iter().map(row).collect();
+    let mut text = String::new();
+    let widths: [usize; 8] = std::array::from_fn(|column| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .fold(HEADINGS[column].len(), usize::max)
+    });
+    let heading = line(&HEADINGS.map(String::from), &widths);
+    let _ = writeln!(text, "{}", paint.bold(&heading));
+    for (row, stage) in rows.iter().zip(stages) {
+        let _ = writeln!(text, "{}", line(row, &widths));
+        notes(&mut text, stage);
+    }
+    text
+}
+
+fn row(stage: &StageStats) -> [String; 8] {
+    let ns = if stage.packets_in == 0 {
+        "-".to_owned()
+    } else {
+        format!("{:.1}", stage.ns_per_packet)
+    };
+    [
+        stage.name.clone(),
+        stage.packets_in.to_string(),
+        stage.passed.to_string(),
+        stage.dropped.to_string(),
+        stage.redirected.to_string(),
+        stage.tx.to_string(),
+        ns,
+        pairs(&stage.drops),
+    ]
+}
+
+/// Text to the left, numbers to the right, no blanks at the end of a line.
+fn line(cells: &[String; 8], widths: &[usize; 8]) -> String {
+    let mut text = String::new();
+    for (column, (cell, width)) in cells.iter().zip(widths).enumerate() {
+        let gap = if column == 0 { "" } else { "  " };
+        let _ = match column {
+            0 | 7 => write!(text, "{gap}{cell:<width$}"),
+            _ => write!(text, "{gap}{cell:>width$}"),
+        };
+    }
+    text.trim_end().to_owned()
+}
+
+fn notes(text: &mut String, stage: &StageStats) {
+    for (what, numbers) in [("counters", &stage.counters), ("faults", &stage.faults)] {
+        if !numbers.is_empty() {
+            let _ = writeln!(text, "  {what}: {}", pairs(numbers));
+        }
+    }
+    if stage.restarts > 0 {
+        let _ = writeln!(text, "  restarts: {}", stage.restarts);
+    }
+    if stage.state != "running" {
+        let _ = writeln!(text, "  state: {}", stage.state);
+    }
+    if let Some(fault) = &stage.last_fault {
+        let _ = writeln!(text, "  last fault: {}: {}", fault.kind, fault.message);
+    }
+}
+
+/// Writes `name count, name count`.
+pub(crate) fn pairs(numbers: &BTreeMap<String, u64>) -> String {
+    let shown: Vec<String> = numbers
+        .iter()
+        .map(|(name, count)| format!("{name} {count}"))
+        .collect();
+    shown.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stage() -> StageStats {
+        StageStats {
+            name: "drop_bcast".into(),
+            state: "running".into(),
+            packets_in: 12,
+            passed: 9,
+            dropped: 3,
+            drops: BTreeMap::from([("broadcast".into(), 3)]),
+            ns_per_packet: 1.52,
+            ..StageStats::default()
+        }
+    }
+
+    #[test]
+    fn a_row_says_packets_drops_by_reason_and_time() {
+        let text = table(&[stage()], Paint::none());
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            lines[0],
+            "plugin      packets  passed  dropped  redirected  sent back  ns/packet  drops by reason"
+        );
+        assert_eq!(
+            lines[1],
+            "drop_bcast       12       9        3           0          0        1.5  broadcast 3"
+        );
+        assert_eq!(lines.len(), 2);
+    }
+
+    #[test]
+    fn a_plugin_that_saw_nothing_has_no_time() {
+        let idle = StageStats {
+            name: "count".into(),
+            state: "running".into(),
+            ..StageStats::default()
+        };
+        assert!(
+            table(&[idle], Paint::none())
+                .lines()
+                .last()
+                .is_some_and(|line| line.ends_with('-'))
+        );
+    }
+
+    #[test]
+    fn no_plugins_no_table() {
+        assert_eq!(table(&[], Paint::none()), "");
+    }
+}

@@ -1,0 +1,168 @@
+//! Values on their way in and out.
+
+use std::os::fd::{BorrowedFd, RawFd};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+use serde::Serialize;
+use serde_json::Value;
+use vnet::{Config, Direction, Error, LogRecord, Netns, OnFault, Trip};
+
+use crate::error::OrRaise;
+
+/// A namespace as Python names it: a text, a descriptor, or nothing for the current one.
+#[derive(FromPyObject)]
+pub(crate) enum NetnsArg {
+    #[pyo3(transparent)]
+    Fd(RawFd),
+    #[pyo3(transparent)]
+    Text(String),
+}
+
+/// Reads a namespace; a descriptor is duplicated.
+pub(crate) fn netns(arg: Option<NetnsArg>) -> PyResult<Netns> {
+    match arg {
+        None => Ok(Netns::Current),
+        Some(NetnsArg::Text(text)) => text.parse().or_raise(),
+        Some(NetnsArg::Fd(fd)) if fd < 0 => Err(invalid(format!("{fd} is not a file descriptor"))),
+        Some(NetnsArg::Fd(fd)) => {
+            // SAFETY: `fd` is not negative. It is only duplicated, by a call that answers EBADF when it is not open; the
+            // borrow ends with this statement.
+            let copy = unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned();
+            let fd = copy.map_err(|error| invalid(format!("file descriptor {fd}: {error}")))?;
+            Ok(Netns::Fd(Arc::new(fd)))
+        }
+    }
+}
+
+/// Reads a time in seconds.
+pub(crate) fn seconds(value: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(value).map_err(|error| invalid(format!("{value} s is not a time: {error}")))
+}
+
+/// Makes the exception for an argument that cannot be right.
+pub(crate) fn invalid(what: String) -> PyErr {
+    crate::error::Failure::from(Error::Invalid { what, hint: None }).into()
+}
+
+/// Reads a direction.
+pub(crate) fn direction(text: &str) -> PyResult<Direction> {
+    text.parse().or_raise()
+}
+
+/// Gives Python anything serde can write: dicts, lists, strings and numbers.
+pub(crate) fn plain<'py>(py: Python<'py>, value: &impl Serialize) -> PyResult<Bound<'py, PyAny>> {
+    let value = serde_json::to_value(value).map_err(|error| {
+        pyo3::exceptions::PyRuntimeError::new_err(format!("a report cannot be written as JSON: {error}"))
+    })?;
+    json(py, &value)
+}
+
+fn json<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
+    match value {
+        Value::Null => Ok(py.None().into_bound(py)),
+        Value::Bool(value) => Ok(value.into_pyobject(py)?.to_owned().into_any()),
+        Value::String(text) => Ok(text.into_pyobject(py)?.into_any()),
+        Value::Number(number) => match (number.as_u64(), number.as_i64()) {
+            (Some(number), _) => Ok(number.into_pyobject(py)?.into_any()),
+            (None, Some(number)) => Ok(number.into_pyobject(py)?.into_any()),
+            (None, None) => Ok(number.as_f64().into_pyobject(py)?.into_any()),
+        },
+        Value::Array(values) => {
+            let list = PyList::empty(py);
+            for value in values {
+                list.append(json(py, value)?)?;
+            }
+            Ok(list.into_any())
+        }
+        Value::Object(entries) => {
+            let dict = PyDict::new(py);
+            for (key, value) in entries {
+                dict.set_item(key, json(py, value)?)?;
+            }
+            Ok(dict.into_any())
+        }
+    }
+}
+
+/// A line a plugin logged: plugin, level, message, Unix time in seconds.
+pub(crate) type LogLine = (String, u8, String, f64);
+
+/// Gives Python the lines plugins logged.
+pub(crate) fn log_lines(records: Vec<LogRecord>) -> Vec<LogLine> {
+    let line = |record: LogRecord| {
+        (
+            record.stage,
+            record.level,
+            record.message,
+            unix_seconds(record.ts),
+        )
+    };
+    records.into_iter().map(line).collect()
+}
+
+/// Returns Unix time in seconds.
+pub(crate) fn unix_seconds(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH)
+        .map_or(0.0, |since| since.as_secs_f64())
+}
+
+/// A plugin as Python names it.
+#[pyclass(frozen, module = "vnet._vnet")]
+pub(crate) struct Plugin(pub vnet::Plugin);
+
+#[pymethods]
+impl Plugin {
+    #[new]
+    #[pyo3(signature = (source, *, content, config, on_fault, trip, grants, seed, module_cap))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one for each option of a plugin, by keyword"
+    )]
+    fn new(
+        source: String,
+        content: Option<Vec<u8>>,
+        config: &str,
+        on_fault: Option<&str>,
+        trip: Option<(u32, f64, f64)>,
+        grants: Vec<String>,
+        seed: u64,
+        module_cap: Option<usize>,
+    ) -> PyResult<Self> {
+        let config = serde_json::from_str(config).map_err(|error| {
+            invalid(format!(
+                "the configuration of plugin {source} is not JSON: {error}"
+            ))
+        })?;
+        let on_fault = match on_fault {
+            None => None,
+            Some("closed") => Some(OnFault::Closed),
+            Some("open") => Some(OnFault::Open),
+            Some(other) => {
+                return Err(invalid(format!(
+                    "on_fault is \"closed\" or \"open\", not {other:?}"
+                )));
+            }
+        };
+        let trip = match trip {
+            None => None,
+            Some((faults, within, retry)) => Some(Trip {
+                faults,
+                within: seconds(within)?,
+                retry: seconds(retry)?,
+            }),
+        };
+        Ok(Self(vnet::Plugin {
+            source,
+            bytes: content,
+            config: Config::Json(config),
+            on_fault,
+            trip: Some(trip),
+            grants,
+            seed,
+            module_cap,
+        }))
+    }
+}

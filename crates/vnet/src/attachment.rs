@@ -1,0 +1,181 @@
+//! A plugin at work on a device or a wire.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use vnet_datapath::{Pipeline, StageId};
+use vnet_runtime::StageStats;
+
+use crate::device::{Device, Inner};
+use crate::error::Error;
+use crate::logs::{LogRecord, LogTail};
+use crate::wire::WireInner;
+
+/// A plugin at work; it stays there when the handle is dropped, until it is detached or its device or wire closed.
+#[derive(Clone)]
+pub struct Attachment {
+    pub(crate) inner: Arc<AttachmentInner>,
+}
+
+pub(crate) struct AttachmentInner {
+    name: String,
+    id: StageId,
+    owner: Owner,
+    tail: Arc<LogTail>,
+    /// Counters at the end, once it has ended. Never locked while a line is waited for.
+    last: Mutex<Option<StageStats>>,
+    /// Held by who detaches.
+    detaching: Mutex<()>,
+}
+
+/// Whose pipeline the plugin is in.
+pub(crate) enum Owner {
+    Device(Weak<Inner>),
+    Wire(Weak<WireInner>),
+}
+
+impl Owner {
+    fn forget(&self, attachment: &Arc<AttachmentInner>) {
+        match self {
+            Owner::Device(device) => {
+                if let Some(device) = device.upgrade() {
+                    device.attachments.forget(attachment);
+                }
+            }
+            Owner::Wire(wire) => {
+                if let Some(wire) = wire.upgrade() {
+                    wire.attachments.forget(attachment);
+                }
+            }
+        }
+    }
+}
+
+/// The plugins at work in one place. It keeps them, so that their log lines are collected when nobody holds the handle.
+#[derive(Default)]
+pub(crate) struct Attachments(Mutex<Vec<Arc<AttachmentInner>>>);
+
+impl Attachments {
+    pub(crate) fn add(&self, attachment: &Arc<AttachmentInner>) {
+        self.list().push(Arc::clone(attachment));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list().is_empty()
+    }
+
+    /// Keeps the last counters of all of them before `pipeline` ends, and forgets them.
+    pub(crate) fn end(&self, pipeline: &Pipeline) {
+        let list = std::mem::take(&mut *self.list());
+        for attachment in list {
+            let mut last = attachment.last();
+            if last.is_none() {
+                *last = pipeline.stage_stats(attachment.id).ok();
+            }
+        }
+    }
+
+    fn forget(&self, attachment: &Arc<AttachmentInner>) {
+        self.list().retain(|known| !Arc::ptr_eq(known, attachment));
+    }
+
+    fn list(&self) -> MutexGuard<'_, Vec<Arc<AttachmentInner>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Attachment {
+    /// Returns the plugin's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// Returns the counters; after detaching or closing, the last ones.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] in a forked child.
+    pub fn stats(&self) -> Result<StageStats, Error> {
+        let last = self.inner.last();
+        if let Some(stats) = &*last {
+            return Ok(stats.clone());
+        }
+        drop(last);
+        let answer = self
+            .inner
+            .on_pipeline(|pipeline, id| Ok(pipeline.stage_stats(id)?));
+        // It may have ended in between.
+        answer.or_else(|error| self.inner.last().clone().ok_or(error))
+    }
+
+    /// Takes the plugin off between two batches and returns its last counters. Doing it again returns the same.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] in a forked child.
+    pub fn detach(&self) -> Result<StageStats, Error> {
+        let _one = self
+            .inner
+            .detaching
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(stats) = &*self.inner.last() {
+            return Ok(stats.clone());
+        }
+        match self.inner.on_pipeline(|pipeline, id| Ok(pipeline.detach(id)?)) {
+            Ok(stats) => {
+                *self.inner.last() = Some(stats.clone());
+                self.inner.owner.forget(&self.inner);
+                Ok(stats)
+            }
+            // Its device or wire may have been closed in between.
+            Err(error) => self.inner.last().clone().ok_or(error),
+        }
+    }
+
+    /// Returns whether it was detached, or its device or wire closed.
+    #[must_use]
+    pub fn is_detached(&self) -> bool {
+        self.inner.last().is_some()
+    }
+
+    /// Returns the last 256 lines it logged, oldest first.
+    #[must_use]
+    pub fn logs(&self) -> Vec<LogRecord> {
+        self.inner.tail.lines()
+    }
+}
+
+impl AttachmentInner {
+    pub(crate) fn new(name: String, id: StageId, owner: Owner, tail: Arc<LogTail>) -> Self {
+        Self {
+            name,
+            id,
+            owner,
+            tail,
+            last: Mutex::new(None),
+            detaching: Mutex::new(()),
+        }
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<StageStats>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn on_pipeline<T>(&self, use_it: impl Fn(&Pipeline, StageId) -> Result<T, Error>) -> Result<T, Error> {
+        let ended = || Error::Closed {
+            what: format!("what plugin {} was attached to", self.name),
+        };
+        match &self.owner {
+            Owner::Device(device) => {
+                let device = Device {
+                    inner: device.upgrade().ok_or_else(ended)?,
+                };
+                let answer = device.on_present_pipeline(|pipeline, _| use_it(pipeline, self.id))?;
+                answer.ok_or_else(ended)?
+            }
+            Owner::Wire(wire) => wire
+                .upgrade()
+                .ok_or_else(ended)?
+                .on_pipeline(|pipeline| use_it(pipeline, self.id)),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Who moves a device's frames: nobody yet, a pipeline of its own, or a wire.
+//!
+//! A device is quiet until somebody wants its frames: [`Device::on_pipeline`] then makes a sink pipeline. A wire takes the
+//! ports of two devices with whatever is attached to them and gives them back when it is closed.
+//!
+//! Every use of a pipeline holds the read half of the lock, for at most [`SLICE`] at a time; who moves ports holds the write half.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::time::Duration;
+
+use vnet_datapath::{Pipeline, Port, PortInfo};
+use vnet_sys::PacketOptions;
+
+use super::{Device, Inner};
+use crate::error::Error;
+use crate::wire::WireInner;
+
+/// Longest time a waiting receiver keeps the line from those who want to move it.
+pub(crate) const SLICE: Duration = Duration::from_millis(50);
+
+/// Bytes of socket buffer asked for; the kernel gives what rmem_max allows, and `doctor` reports it.
+const RCVBUF: usize = 4 << 20;
+
+pub(crate) enum Line {
+    /// Nobody has asked for frames.
+    Idle(Source),
+    /// The device's own pipeline.
+    Sink(Pipeline),
+    /// A wire has the port.
+    Wired(Weak<WireInner>, usize),
+    /// The device is closed.
+    Closed,
+}
+
+/// What a port is made of.
+pub(crate) enum Source {
+    /// A TUN or TAP descriptor.
+    Tun(OwnedFd),
+    /// A packet socket, opened when frames are wanted.
+    Socket,
+    /// A port that a wire gave back. It may be sent between threads, not shared: hence the mutex, which nobody waits for.
+    Port(Box<Mutex<Port>>),
+}
+
+/// A lock that outlives a panic of whoever held it: what it guards is replaced as a whole.
+pub(crate) struct Lock(RwLock<Line>);
+
+impl Lock {
+    pub(crate) fn new(line: Line) -> Self {
+        Self(RwLock::new(line))
+    }
+
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Line> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, Line> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn get_mut(&mut self) -> &mut Line {
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Locks the lines of two devices in the one order that everybody keeps.
+pub(crate) fn both<'a>(
+    a: &'a Inner,
+    b: &'a Inner,
+) -> (RwLockWriteGuard<'a, Line>, RwLockWriteGuard<'a, Line>) {
+    if std::ptr::from_ref(a) < std::ptr::from_ref(b) {
+        let first = a.line.write();
+        (first, b.line.write())
+    } else {
+        let second = b.line.write();
+        (a.line.write(), second)
+    }
+}
+
+impl Device {
+    /// Calls `use_it` with the pipeline that has this device's frames and the device's port number there, and makes the
+    /// pipeline when there is none.
+    pub(crate) fn on_pipeline<T>(
+        &self,
+        use_it: impl Fn(&Pipeline, usize) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.inner.born.check(&self.to_string())?;
+        loop {
+            if let Some(answer) = self.on_present_pipeline(&use_it)? {
+                return answer;
+            }
+            let mut line = self.inner.line.write();
+            if matches!(*line, Line::Idle(_)) {
+                let port = self.take_port(&mut line)?;
+                *line = Line::Sink(Pipeline::sink(port)?);
+            }
+        }
+    }
+
+    /// Calls `use_it` with the present pipeline; `None` when there is none yet.
+    pub(crate) fn on_present_pipeline<T>(
+        &self,
+        use_it: impl Fn(&Pipeline, usize) -> Result<T, Error>,
+    ) -> Result<Option<Result<T, Error>>, Error> {
+        self.inner.born.check(&self.to_string())?;
+        if self.inner.life.is_over() {
+            return Err(self.closed_error());
+        }
+        let line = self.inner.line.read();
+        match &*line {
+            Line::Closed => Err(self.closed_error()),
+            Line::Idle(_) => Ok(None),
+            Line::Sink(pipeline) => Ok(Some(use_it(pipeline, 0))),
+            Line::Wired(wire, side) => match wire.upgrade() {
+                Some(wire) => wire
+                    .on_pipeline(|pipeline| use_it(pipeline, *side))
+                    .map(|answer| Some(Ok(answer))),
+                None => Err(self.closed_error()),
+            },
+        }
+    }
+
+    /// Takes the port of a quiet device and leaves its line closed; after an error the line is as it was.
+    pub(crate) fn take_port(&self, line: &mut Line) -> Result<Port, Error> {
+        let info = PortInfo {
+            name: self.inner.name.clone(),
+            layer: self.inner.layer,
+            mtu: self.lookup()?.mtu,
+        };
+        if let Line::Idle(Source::Socket) = line {
+            let options = PacketOptions {
+                rcvbuf: RCVBUF,
+                ..PacketOptions::default()
+            };
+            let (socket, _) = self.namespace()?.packet_port(&self.inner.name, options)?;
+            self.inner
+                .held
+                .store(socket.as_fd().as_raw_fd(), Ordering::Relaxed);
+            *line = Line::Closed;
+            return Ok(Port::packet(socket, info));
+        }
+        match std::mem::replace(line, Line::Closed) {
+            Line::Idle(Source::Port(port)) => Ok(port.into_inner().unwrap_or_else(PoisonError::into_inner)),
+            Line::Idle(Source::Tun(fd)) => Ok(Port::tap(fd, info)),
+            other => {
+                *line = other;
+                Err(self.closed_error())
+            }
+        }
+    }
+}

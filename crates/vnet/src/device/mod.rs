@@ -1,0 +1,270 @@
+//! A device: an interface vnet opened, whoever made it.
+
+mod describe;
+mod frames;
+mod life;
+mod line;
+mod link;
+
+use std::fmt;
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use vnet_packet::Layer;
+use vnet_sandbox::Namespace;
+
+pub use frames::Frame;
+pub(crate) use life::Life;
+pub(crate) use line::{Line, Source, both};
+pub use link::{DeviceState, DeviceStats, KernelStats};
+
+use crate::attachment::Attachments;
+use crate::error::Error;
+use crate::fork::Generation;
+
+/// Says how a device came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceKind {
+    /// Made by [`Tap`](crate::Tap).
+    Tap,
+    /// Made by [`Tun`](crate::Tun).
+    Tun,
+    /// One end of a pair made by [`Veth`](crate::Veth).
+    Veth,
+    /// Made by [`Bridge`](crate::Bridge).
+    Bridge,
+    /// Made by somebody else and opened by [`open`](crate::open).
+    Existing,
+}
+
+/// Says how the engine reads and writes a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// It owns the TUN/TAP descriptor: the frames are moved, not copied.
+    Tap,
+    /// A packet socket on the interface: it sees a copy of the frames.
+    Packet,
+}
+
+impl fmt::Display for DeviceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DeviceKind::Tap => "tap",
+            DeviceKind::Tun => "tun",
+            DeviceKind::Veth => "veth",
+            DeviceKind::Bridge => "bridge",
+            DeviceKind::Existing => "existing",
+        })
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Backend::Tap => "tap",
+            Backend::Packet => "packet",
+        })
+    }
+}
+
+/// An interface vnet opened. Clones are handles to the same device; it is released by [`Device::close`], or with the last handle.
+#[derive(Clone)]
+pub struct Device {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// What a device is made of.
+pub(crate) struct Inner {
+    pub name: String,
+    pub index: u32,
+    pub kind: DeviceKind,
+    pub backend: Backend,
+    pub layer: Layer,
+    /// `None` once it is closed: it holds descriptors.
+    namespace: Mutex<Option<Arc<Namespace>>>,
+    /// Where it lives, in words.
+    pub place: String,
+    /// Who makes frames move just now. Lock order: the lines of devices by address, then the line of a wire.
+    pub line: line::Lock,
+    pub attachments: Attachments,
+    /// Descriptor that keeps the device or its frames, for [`Device::fds`]; -1 when there is none.
+    pub held: AtomicI32,
+    pub life: Arc<Life>,
+    pub born: Generation,
+}
+
+impl Device {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts {
+            name,
+            index,
+            kind,
+            layer,
+            namespace,
+            place,
+            source,
+            held,
+            life,
+        } = parts;
+        let backend = match kind {
+            DeviceKind::Tap | DeviceKind::Tun => Backend::Tap,
+            _ => Backend::Packet,
+        };
+        Self {
+            inner: Arc::new(Inner {
+                name,
+                index,
+                kind,
+                backend,
+                layer,
+                namespace: Mutex::new(Some(namespace)),
+                place,
+                line: line::Lock::new(Line::Idle(source)),
+                attachments: Attachments::default(),
+                held: AtomicI32::new(held.unwrap_or(-1)),
+                life,
+                born: Generation::current(),
+            }),
+        }
+    }
+
+    /// Returns the interface name, 1 to 15 bytes.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// Returns the interface index in its namespace.
+    #[must_use]
+    pub fn index(&self) -> u32 {
+        self.inner.index
+    }
+
+    /// Returns how it came to be.
+    #[must_use]
+    pub fn kind(&self) -> DeviceKind {
+        self.inner.kind
+    }
+
+    /// Returns how the engine reads and writes it.
+    #[must_use]
+    pub fn backend(&self) -> Backend {
+        self.inner.backend
+    }
+
+    /// Returns whether it carries Ethernet frames or bare IP packets.
+    #[must_use]
+    pub fn layer(&self) -> Layer {
+        self.inner.layer
+    }
+
+    /// Returns where it lives, such as `host` or `/run/netns/blue`.
+    #[must_use]
+    pub fn netns(&self) -> &str {
+        &self.inner.place
+    }
+
+    /// Returns whether it was closed, or belongs to the process this one was forked from.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        !self.inner.born.is_ours()
+            || self.inner.life.is_over()
+            || matches!(*self.inner.line.read(), Line::Closed)
+    }
+
+    /// Returns the descriptors whose copies in a forked child would keep the device alive, without taking a lock.
+    #[must_use]
+    pub fn fds(&self) -> Vec<RawFd> {
+        let held = self.inner.held.load(Ordering::Relaxed);
+        (held >= 0).then_some(held).into_iter().collect()
+    }
+
+    /// Releases the device; one that vnet made is removed, unless it is persistent. Doing it again does nothing.
+    ///
+    /// A [`Wire`](crate::Wire) it belongs to is closed first and the other device carries on alone.
+    ///
+    /// # Errors
+    /// [`Error::System`] when the kernel refuses to remove a veth pair or a bridge.
+    pub fn close(&self) -> Result<(), Error> {
+        if !self.inner.born.is_ours() {
+            return Ok(());
+        }
+        self.leave_wire();
+        let line = {
+            let mut line = self.inner.line.write();
+            if let Line::Sink(pipeline) = &*line {
+                self.inner.attachments.end(pipeline);
+            }
+            std::mem::replace(&mut *line, Line::Closed)
+        };
+        // Ends the worker and closes the descriptors, with no lock held.
+        drop(line);
+        self.inner.held.store(-1, Ordering::Relaxed);
+        drop(self.lock_namespace().take());
+        self.inner.life.end()
+    }
+
+    /// Returns the namespace it lives in.
+    pub(crate) fn namespace(&self) -> Result<Arc<Namespace>, Error> {
+        self.inner.born.check(&self.to_string())?;
+        self.lock_namespace().clone().ok_or_else(|| self.closed_error())
+    }
+
+    fn lock_namespace(&self) -> MutexGuard<'_, Option<Arc<Namespace>>> {
+        self.inner
+            .namespace
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fails when the device is closed.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn check_open(&self) -> Result<(), Error> {
+        self.inner.born.check(&self.to_string())?;
+        if self.is_closed() {
+            Err(self.closed_error())
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(crate) fn closed_error(&self) -> Error {
+        Error::Closed {
+            what: self.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "device {}", self.inner.name)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let line = std::mem::replace(self.line.get_mut(), Line::Closed);
+        if self.born.is_ours() {
+            drop(line);
+        } else {
+            // Its worker does not exist in this process: waiting for it would never end.
+            std::mem::forget(line);
+        }
+    }
+}
+
+/// What a constructor gives to [`Device::new`].
+pub(crate) struct Parts {
+    pub name: String,
+    pub index: u32,
+    pub kind: DeviceKind,
+    pub layer: Layer,
+    pub namespace: Arc<Namespace>,
+    pub place: String,
+    pub source: Source,
+    pub held: Option<RawFd>,
+    pub life: Arc<Life>,
+}

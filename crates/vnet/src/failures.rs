@@ -1,0 +1,206 @@
+//! What the crates below refuse, as this crate's error.
+
+use std::io;
+
+use vnet_datapath::EngineError;
+use vnet_netlink::NetlinkError;
+use vnet_runtime::PluginError;
+use vnet_sandbox::SandboxError;
+use vnet_sys::SysError;
+
+use crate::error::Error;
+
+impl Error {
+    /// Makes an error of a failed system call on a file or descriptor.
+    pub(crate) fn io(what: &str, error: &io::Error) -> Self {
+        Error::System {
+            what: format!("{what}: {error}"),
+            errno: error.raw_os_error(),
+            hint: None,
+        }
+    }
+}
+
+fn invalid(error: &impl ToString) -> Error {
+    Error::Invalid {
+        what: error.to_string(),
+        hint: None,
+    }
+}
+
+fn privilege(what: String, needs: &str, fix: String) -> Error {
+    Error::Privilege {
+        what,
+        reason: format!("this needs {needs}"),
+        fix,
+    }
+}
+
+impl From<SysError> for Error {
+    fn from(error: SysError) -> Self {
+        match error {
+            SysError::Privilege { what, needs, fix, .. } => privilege(what, &needs, fix),
+            SysError::Busy { name, owner } => Error::Busy { name, owner },
+            SysError::BadName { .. } => Error::Invalid {
+                what: error.to_string(),
+                hint: Some("interface names have 1 to 15 bytes, without spaces and slashes".into()),
+            },
+            SysError::WrongKind {
+                ref name, ref found, ..
+            } => Error::Busy {
+                name: name.clone(),
+                owner: Some(format!("an interface of that name ({found})")),
+            },
+            SysError::MissingDevice {
+                ref path, ref fix, ..
+            } => Error::Unsupported {
+                what: format!(
+                    "{} cannot be opened, so no TUN or TAP can be made",
+                    path.display()
+                ),
+                hint: Some(fix.clone()),
+            },
+            SysError::NotANamespace { what, fix } => Error::Invalid {
+                what: format!("{what} is not a network namespace"),
+                hint: Some(fix),
+            },
+            SysError::Os { what, source } => Error::io(&what, &source),
+            other => Error::System {
+                what: other.to_string(),
+                errno: Some(other.errno()),
+                hint: None,
+            },
+        }
+    }
+}
+
+impl From<NetlinkError> for Error {
+    fn from(error: NetlinkError) -> Self {
+        let (errno, text) = (error.errno(), error.to_string());
+        match error {
+            NetlinkError::NoSuchInterface { name } => Error::NotFound {
+                what: format!("interface {name} does not exist"),
+                hint: Some("see `ip link show`".into()),
+            },
+            NetlinkError::Exists { name, .. } => Error::Busy { name, owner: None },
+            NetlinkError::Privilege { what, needs, fix, .. } => privilege(what, &needs, fix),
+            NetlinkError::BadMtu { .. } | NetlinkError::BadMac { .. } | NetlinkError::BadAddress { .. } => {
+                invalid(&text)
+            }
+            NetlinkError::Sys(error) => error.into(),
+            _ => Error::System {
+                what: text,
+                errno: Some(errno),
+                hint: None,
+            },
+        }
+    }
+}
+
+impl From<SandboxError> for Error {
+    fn from(error: SandboxError) -> Self {
+        let (errno, text) = (error.errno(), error.to_string());
+        match error {
+            SandboxError::Busy { name, owner } => Error::Busy { name, owner },
+            SandboxError::BadArgument { what, fix } => Error::Invalid {
+                what,
+                hint: Some(fix),
+            },
+            SandboxError::NoHelper { path, source } => Error::System {
+                what: format!(
+                    "the helper executable {} cannot be used: {source}",
+                    path.display()
+                ),
+                errno: source.raw_os_error(),
+                hint: Some("name it in the environment variable VNET_HELPER, or install vnet again".into()),
+            },
+            SandboxError::NotStarted {
+                command,
+                stage,
+                source,
+            } if source.kind() == io::ErrorKind::NotFound => Error::NotFound {
+                what: format!("cannot run {command}: {stage}: {source}"),
+                hint: None,
+            },
+            SandboxError::Netlink(error) => error.into(),
+            SandboxError::Sys(error) => error.into(),
+            _ => Error::System {
+                what: text,
+                errno: Some(errno),
+                hint: None,
+            },
+        }
+    }
+}
+
+impl From<EngineError> for Error {
+    fn from(error: EngineError) -> Self {
+        let text = error.to_string();
+        match error {
+            EngineError::Gone { port } => Error::Gone { name: port },
+            EngineError::Ended { port } => Error::Closed {
+                what: format!("the pipeline of {port}"),
+            },
+            EngineError::LayersDiffer { .. }
+            | EngineError::BadFrame { .. }
+            | EngineError::NoSuchPlace { .. } => invalid(&text),
+            EngineError::QueueFull { waited_ms, .. } => Error::Timeout {
+                what: text,
+                after: std::time::Duration::from_millis(waited_ms),
+                partial: None,
+            },
+            EngineError::NoSuchStage { port } => Error::Closed {
+                what: format!("the plugin on {port}"),
+            },
+            EngineError::PluginTooSmall {
+                plugin,
+                port,
+                max,
+                need,
+            } => Error::PluginRejected {
+                plugin,
+                reason: format!(
+                    "it takes frames of at most {max} bytes, and {port} carries {need} (MTU and headers)"
+                ),
+                hint: Some("lower the MTU, or give the plugin larger buffers".into()),
+            },
+            EngineError::Os { source, .. } => Error::System {
+                what: text,
+                errno: source.raw_os_error(),
+                hint: None,
+            },
+            EngineError::Capture { .. } => Error::System {
+                what: text,
+                errno: None,
+                hint: None,
+            },
+        }
+    }
+}
+
+impl From<PluginError> for Error {
+    fn from(error: PluginError) -> Self {
+        let hint = error.hint().map(str::to_owned);
+        match error {
+            PluginError::Rejected { plugin, reason, .. } => Error::PluginRejected { plugin, reason, hint },
+            PluginError::Trap {
+                plugin,
+                message,
+                backtrace,
+            } => Error::PluginTrap {
+                plugin,
+                message,
+                backtrace,
+            },
+            PluginError::Timeout { plugin, step, budget } => Error::PluginTimeout {
+                plugin,
+                message: format!("{step} did not end within {} ms of CPU time", budget.as_millis()),
+            },
+            other => Error::PluginRejected {
+                plugin: other.plugin().to_owned(),
+                reason: other.to_string(),
+                hint,
+            },
+        }
+    }
+}

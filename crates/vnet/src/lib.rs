@@ -1,0 +1,70 @@
+//! vnet opens real Linux TUN, TAP, veth and bridge devices and runs WebAssembly plugins on every packet they carry.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use vnet::{Command, Direction, Plugin, Tap};
+//!
+//! # fn main() -> Result<(), vnet::Error> {
+//! let tap = Tap::new("tap0").ip("10.0.0.1/24").create()?;
+//! let answer = tap.attach(&Plugin::new("icmp_echo"), Direction::Ingress)?;
+//! let ping = Command::shell("ping -c1 10.0.0.2").timeout(Duration::from_secs(5)).run()?;
+//! println!("ping ended with {}: {:?}", ping.returncode, answer.stats()?);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - A [`Device`] is an interface vnet opened: made by [`Tap`], [`Tun`], [`Veth`], [`Bridge`], or found by [`open`]. It is
+//!   released by [`Device::close`], or when the last handle is dropped. A device that was made is removed then.
+//! - [`Device::attach`] puts a [`Plugin`] on its packets and gives an [`Attachment`]. A [`Wire`] forwards between two devices.
+//! - [`Command`] runs a program in the namespace of the devices; [`replay()`] runs plugins over a capture file.
+//! - [`doctor()`] says what works on this machine, why not, and what fixes it.
+//! - Every failure is an [`Error`] that says what, to which thing, and what to do.
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod attachment;
+mod bridge;
+mod check;
+mod command;
+mod device;
+mod doctor;
+mod error;
+mod failures;
+mod fork;
+mod logs;
+mod netns;
+mod open;
+mod plugin;
+mod recording;
+mod replay;
+mod shipped;
+mod tap;
+mod veth;
+mod wire;
+
+pub use attachment::Attachment;
+pub use bridge::Bridge;
+pub use check::check;
+pub use command::{Command, Completed, Running};
+pub use device::{Backend, Device, DeviceKind, DeviceState, DeviceStats, Frame, KernelStats};
+pub use doctor::{Doctor, Finding, Severity, doctor};
+pub use error::{Error, ErrorKind};
+pub use fork::forked;
+pub use logs::{LogRecord, next_logs};
+pub use netns::Netns;
+pub use open::open;
+pub use plugin::{Config, Direction, Plugin};
+pub use recording::{Recorded, Recording};
+pub use replay::{Replay, replay};
+pub use shipped::{Shipped, shipped};
+pub use tap::{Tap, Tun};
+pub use veth::Veth;
+pub use wire::Wire;
+
+pub use vnet_datapath::{PipelineStats, PortStats, ReplayReport};
+pub use vnet_packet::{Layer, summary};
+pub use vnet_runtime::{CheckOptions, CheckReport, FaultReport, OnFault, StageStats, Trip};
+pub use vnet_sandbox::{Stale, set_helper_path};
+
+/// Version of this build of vnet.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

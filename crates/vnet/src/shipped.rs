@@ -1,0 +1,41 @@
+//! Plugins that ship with vnet.
+
+/// A plugin that ships with vnet and is named without path or suffix.
+#[derive(Clone, Copy)]
+pub struct Shipped {
+    /// Its bare name.
+    pub name: &'static str,
+    /// What it does, in one line.
+    pub description: &'static str,
+    /// The module.
+    pub bytes: &'static [u8],
+}
+
+const SHIPPED: &[Shipped] = &[
+    Shipped {
+        name: "count",
+        description: "counts packets by protocol and lets all of them pass",
+        bytes: include_bytes!("../../../plugins/shipped/count.wasm"),
+    },
+    Shipped {
+        name: "drop_bcast",
+        description: "drops Ethernet frames sent to the broadcast address",
+        bytes: include_bytes!("../../../plugins/shipped/drop_bcast.wasm"),
+    },
+    Shipped {
+        name: "icmp_echo",
+        description: "answers ARP, NDP, ICMP and ICMPv6 echo for an address or for any",
+        bytes: include_bytes!("../../../plugins/shipped/icmp_echo.wasm"),
+    },
+];
+
+/// Returns the plugins that ship with vnet, in the order of their names.
+#[must_use]
+pub fn shipped() -> &'static [Shipped] {
+    SHIPPED
+}
+
+/// Returns the shipped plugin of that name.
+pub(crate) fn find(name: &str) -> Option<&'static Shipped> {
+    SHIPPED.iter().find(|plugin| plugin.name == name)
+}

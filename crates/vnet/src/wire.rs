@@ -1,0 +1,237 @@
+//! Forwarding between two devices.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use vnet_datapath::{Pipeline, PipelineStats, Place, Port, StageId};
+
+use crate::attachment::{Attachment, AttachmentInner, Attachments, Owner};
+use crate::device::{Device, Line, Source, both};
+use crate::error::Error;
+use crate::fork::Generation;
+use crate::plugin::{Direction, Plugin};
+
+/// Forwards every frame between two devices, both ways, through a chain of plugins.
+///
+/// It has the frames of both devices: what is attached to them goes on, [`Device::send`] goes on, [`Device::recv`] is refused.
+/// Closing it, or dropping its last handle, gives the devices back with what is attached to them. Closing a device closes its
+/// wire first.
+#[derive(Clone)]
+pub struct Wire {
+    pub(crate) inner: Arc<WireInner>,
+}
+
+pub(crate) struct WireInner {
+    a: Device,
+    b: Device,
+    pub(crate) attachments: Attachments,
+    pipeline: RwLock<Option<Pipeline>>,
+    born: Generation,
+}
+
+impl Wire {
+    /// Joins two devices.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when one is in another wire, [`Error::Invalid`] when both are the same or carry different layers,
+    /// [`Error::Gone`], [`Error::Closed`].
+    pub fn new(a: &Device, b: &Device) -> Result<Self, Error> {
+        if Arc::ptr_eq(&a.inner, &b.inner) {
+            return Err(Error::Invalid {
+                what: format!("a wire joins two devices, and {a} is one"),
+                hint: None,
+            });
+        }
+        if a.layer() != b.layer() {
+            return Err(Error::Invalid {
+                what: format!("{a} carries {} and {b} {}", frames(a), frames(b)),
+                hint: Some("join two Ethernet devices, or two TUN devices".into()),
+            });
+        }
+        a.check_open()?;
+        b.check_open()?;
+        let (mut line_a, mut line_b) = both(&a.inner, &b.inner);
+        for (device, line) in [(a, &*line_a), (b, &*line_b)] {
+            match line {
+                Line::Wired(wire, _) if wire.strong_count() > 0 => {
+                    return Err(Error::Busy {
+                        name: device.name().into(),
+                        owner: Some("another wire".into()),
+                    });
+                }
+                Line::Closed | Line::Wired(..) => return Err(device.closed_error()),
+                Line::Idle(_) | Line::Sink(_) => {}
+            }
+        }
+        let port_a = release(a, &mut line_a)?;
+        let port_b = match release(b, &mut line_b) {
+            Ok(port) => port,
+            Err(error) => {
+                give_back(a, &mut line_a, port_a);
+                return Err(error);
+            }
+        };
+        let wire = Arc::new(WireInner {
+            a: a.clone(),
+            b: b.clone(),
+            attachments: Attachments::default(),
+            pipeline: RwLock::new(Some(Pipeline::wire(port_a, port_b)?)),
+            born: Generation::current(),
+        });
+        *line_a = Line::Wired(Arc::downgrade(&wire), 0);
+        *line_b = Line::Wired(Arc::downgrade(&wire), 1);
+        Ok(Self { inner: wire })
+    }
+
+    /// Returns the two devices; frames from the first to the second are ingress.
+    #[must_use]
+    pub fn devices(&self) -> (&Device, &Device) {
+        (&self.inner.a, &self.inner.b)
+    }
+
+    /// Puts a plugin behind those already there; one instance judges both directions with [`Direction::Both`].
+    ///
+    /// # Errors
+    /// As [`Device::attach`].
+    pub fn attach(&self, plugin: &Plugin, direction: Direction) -> Result<Attachment, Error> {
+        let mtu = self.inner.a.mtu()?.max(self.inner.b.mtu()?);
+        let (stage, tail) = plugin.stage(self.inner.a.layer(), 2, mtu)?;
+        let name = stage.name().to_owned();
+        let stage = std::cell::Cell::new(Some(stage));
+        let id: StageId = self.inner.on_pipeline(|pipeline| {
+            let stage = stage.take().ok_or_else(|| self.inner.closed_error())?;
+            Ok(pipeline.attach(Place::Wire(direction.into()), stage, None)?)
+        })?;
+        let owner = Owner::Wire(Arc::downgrade(&self.inner));
+        let inner = Arc::new(AttachmentInner::new(name, id, owner, tail));
+        self.inner.attachments.add(&inner);
+        Ok(Attachment { inner })
+    }
+
+    /// Returns the counters of both devices and of all plugins.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn stats(&self) -> Result<PipelineStats, Error> {
+        self.inner.on_pipeline(|pipeline| Ok(pipeline.stats()?))
+    }
+
+    /// Returns whether it was closed, by itself or with one of its devices.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        !self.inner.born.is_ours() || self.inner.read().is_none()
+    }
+
+    /// Ends the forwarding and gives the devices back. Doing it again does nothing.
+    pub fn close(&self) {
+        self.inner.close();
+    }
+}
+
+impl WireInner {
+    pub(crate) fn on_pipeline<T>(&self, use_it: impl Fn(&Pipeline) -> Result<T, Error>) -> Result<T, Error> {
+        self.born.check(&self.to_string())?;
+        match &*self.read() {
+            Some(pipeline) => use_it(pipeline),
+            None => Err(self.closed_error()),
+        }
+    }
+
+    fn close(&self) {
+        if !self.born.is_ours() {
+            return;
+        }
+        let (mut line_a, mut line_b) = both(&self.a.inner, &self.b.inner);
+        let Some(pipeline) = self
+            .pipeline
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        else {
+            return;
+        };
+        self.attachments.end(&pipeline);
+        let ports = pipeline
+            .into_parts()
+            .map(|parts| parts.ports)
+            .unwrap_or_else(|error| {
+                tracing::error!("{self}: {error}; its devices are closed");
+                Vec::new()
+            });
+        let mut ports = ports.into_iter();
+        for (device, line) in [(&self.a, &mut *line_a), (&self.b, &mut *line_b)] {
+            match ports.next() {
+                Some(port) => give_back(device, line, port),
+                None => *line = Line::Closed,
+            }
+        }
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Option<Pipeline>> {
+        self.pipeline.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn closed_error(&self) -> Error {
+        Error::Closed {
+            what: self.to_string(),
+        }
+    }
+}
+
+impl std::fmt::Display for WireInner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the wire between {} and {}", self.a.name(), self.b.name())
+    }
+}
+
+impl Drop for WireInner {
+    fn drop(&mut self) {
+        if self.born.is_ours() {
+            self.close();
+        } else {
+            std::mem::forget(
+                self.pipeline
+                    .get_mut()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .take(),
+            );
+        }
+    }
+}
+
+fn frames(device: &Device) -> &'static str {
+    match device.layer() {
+        vnet_packet::Layer::L2 => "Ethernet frames",
+        vnet_packet::Layer::L3 => "bare IP packets",
+    }
+}
+
+/// Takes the port out of a line, ending the device's own pipeline.
+fn release(device: &Device, line: &mut Line) -> Result<Port, Error> {
+    if let Line::Sink(_) = line {
+        let Line::Sink(pipeline) = std::mem::replace(line, Line::Closed) else {
+            return Err(device.closed_error());
+        };
+        return pipeline
+            .into_parts()?
+            .ports
+            .into_iter()
+            .next()
+            .ok_or_else(|| device.closed_error());
+    }
+    device.take_port(line)
+}
+
+/// Puts a port back: into a pipeline of its own where plugins are at work, else aside until frames are wanted.
+fn give_back(device: &Device, line: &mut Line, port: Port) {
+    *line = if device.inner.attachments.is_empty() {
+        Line::Idle(Source::Port(Box::new(Mutex::new(port))))
+    } else {
+        match Pipeline::sink(port) {
+            Ok(pipeline) => Line::Sink(pipeline),
+            Err(error) => {
+                tracing::error!("{device} is closed, because its frames cannot be carried on: {error}");
+                Line::Closed
+            }
+        }
+    };
+}
