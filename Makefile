@@ -49,6 +49,7 @@ rust-tests: setup-test
 	$(CARGO) test --release --workspace --locked
 
 plugin-tests: setup-test
+	$(CARGO) test --release --locked --manifest-path plugins/Cargo.toml
 	plugins/build.sh --check
 
 python-tests: setup-test $(VENV)/.vnet

@@ -14,9 +14,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from lab import Lab
-
 import vnet
+from lab import Lab
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 SIMPLE = PLUGINS / "drop_bcast" / "simple.wat"
