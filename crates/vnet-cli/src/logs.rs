@@ -10,8 +10,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::output;
 
-/// How long a plugin's line may wait before it is written.
-const LATENCY: Duration = Duration::from_millis(100);
+/// How long the thread sleeps at most before it sees that it is to end.
+const LATENCY: Duration = Duration::from_millis(40);
 /// Names of the ABI's log levels.
 const LEVELS: [&str; 4] = ["error", "warn", "info", "debug"];
 

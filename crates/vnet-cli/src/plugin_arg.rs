@@ -2,7 +2,7 @@
 //!
 //! The options begin after the first `:` that stands directly before a `key=`, so a path may contain colons; a text that
 //! is the path of an existing file is that file, whatever it contains. A comma ends a value only before the next `key=`,
-//! so a value may contain colons and commas (`icmp_echo:ip=fd00::1`, `acl:ports=22,80`). A key is a letter or `_`, then
+//! so a value may contain colons and commas (`icmp_echo:address=fd00::1`, `acl:ports=22,80`). A key is a letter or `_`, then
 //! letters, digits, `_` and `-`. The plugin's own schema decides a value's type when the plugin is loaded.
 
 use std::path::Path;
@@ -108,8 +108,8 @@ mod tests {
     #[test]
     fn a_value_may_hold_colons_and_commas() {
         assert_eq!(
-            read("icmp_echo:ip=fd00::1"),
-            ("icmp_echo".into(), vec![pair("ip", "fd00::1")])
+            read("icmp_echo:address=fd00::1"),
+            ("icmp_echo".into(), vec![pair("address", "fd00::1")])
         );
         assert_eq!(
             read("p:ports=22,80,x=1"),

@@ -72,8 +72,9 @@ fn line(cells: &[String; 8], widths: &[usize; 8]) -> String {
 
 fn notes(text: &mut String, stage: &StageStats) {
     for (what, numbers) in [("counters", &stage.counters), ("faults", &stage.faults)] {
+        let numbers = pairs(numbers);
         if !numbers.is_empty() {
-            let _ = writeln!(text, "  {what}: {}", pairs(numbers));
+            let _ = writeln!(text, "  {what}: {numbers}");
         }
     }
     if stage.restarts > 0 {
@@ -87,10 +88,11 @@ fn notes(text: &mut String, stage: &StageStats) {
     }
 }
 
-/// Writes `name count, name count`.
+/// Writes `name count, name count`, without what never happened.
 pub(crate) fn pairs(numbers: &BTreeMap<String, u64>) -> String {
     let shown: Vec<String> = numbers
         .iter()
+        .filter(|(_, count)| **count > 0)
         .map(|(name, count)| format!("{name} {count}"))
         .collect();
     shown.join(", ")

@@ -15,7 +15,7 @@ use crate::signals::{Signals, Woken};
 /// How often the devices are looked after: one that vanished ends the command.
 const LOOK: Duration = Duration::from_millis(500);
 /// How long CMD may take to end after it was sent the signal that vnet got.
-const GRACE: Duration = Duration::from_millis(100);
+const GRACE: Duration = Duration::from_millis(80);
 /// How long the helper may take to say how CMD ended, once it has.
 const REAP: Duration = Duration::from_secs(5);
 
@@ -144,7 +144,7 @@ fn pidfd(pid: u32) -> Result<OwnedFd, Failure> {
 
 fn code(running: &mut Running) -> Result<i32, Failure> {
     match running.poll(REAP)? {
-        Some(completed) => Ok(completed.returncode),
+        Some(completed) => Ok(completed.shell_code()),
         None => Err(Failure::check(
             "the command ended, but its exit code cannot be had",
             None,

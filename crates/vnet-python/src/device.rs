@@ -15,7 +15,7 @@ use crate::error::{Failure, OrRaise};
 use crate::frame::{Frame, layer_name};
 
 /// Longest wait between two looks for Ctrl-C.
-pub(crate) const SLICE: Duration = Duration::from_millis(100);
+pub(crate) const SLICE: Duration = Duration::from_millis(50);
 
 /// A device.
 #[pyclass(frozen, module = "vnet._vnet")]

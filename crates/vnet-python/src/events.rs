@@ -2,6 +2,7 @@
 //!
 //! A thread of the engine must never wait for the interpreter, so an event is only put into a queue.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt::{Debug, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -37,6 +38,37 @@ pub(crate) fn keep_events() {
 #[pyfunction]
 pub(crate) fn take_events() -> Vec<Line> {
     queue().drain(..).collect()
+}
+
+thread_local! {
+    static HELD: RefCell<Option<MutexGuard<'static, VecDeque<Line>>>> = const { RefCell::new(None) };
+}
+
+/// Takes the locks that the whole process shares: the thread that is about to fork calls it.
+#[pyfunction]
+pub(crate) fn before_fork(py: Python<'_>) {
+    py.detach(|| {
+        vnet::before_fork();
+        HELD.with_borrow_mut(|held| {
+            if held.is_none() {
+                *held = Some(queue());
+            }
+        });
+    });
+}
+
+/// Gives the locks back in the parent.
+#[pyfunction]
+pub(crate) fn after_fork() {
+    HELD.take();
+    vnet::after_fork();
+}
+
+/// Gives the locks back in the child, and makes the handles it inherited answer that they are closed.
+#[pyfunction]
+pub(crate) fn forked() {
+    HELD.take();
+    vnet::forked();
 }
 
 struct Keeper;

@@ -1,7 +1,7 @@
 //! The native module of the vnet Python package: it converts between Python and crate `vnet`, and does nothing else.
 //!
 //! Private: users import `vnet`. `python/vnet/_vnet.pyi` is its interface; `mypy.stubtest` holds one to the other. Every call
-//! that may wait lets other Python threads run ([`pyo3::Python::detach`]), and looks for signals at least every 100 ms.
+//! that may wait lets other Python threads run ([`pyo3::Python::detach`]), and looks for signals at least every 50 ms.
 #![expect(
     clippy::needless_pass_by_value,
     reason = "what Python hands over is extracted, so it is owned"
@@ -34,13 +34,13 @@ mod _vnet {
     #[pymodule_export]
     use super::device::Device;
     #[pymodule_export]
-    use super::events::{keep_events, take_events};
+    use super::events::{after_fork, before_fork, forked, keep_events, take_events};
     #[pymodule_export]
     use super::frame::Frame;
     #[pymodule_export]
     use super::make::{make_bridge, make_tap, make_veth, open_device};
     #[pymodule_export]
-    use super::reports::{doctor, forked, next_logs, remove_stale, replay, shipped};
+    use super::reports::{doctor, next_logs, remove_stale, replay, shipped};
     #[pymodule_export]
     use super::wire::Wire;
     use super::*;

@@ -59,9 +59,3 @@ pub(crate) fn shipped(py: Python<'_>) -> Vec<(&'static str, &'static str, Bound<
     let plugin = |plugin: &vnet::Shipped| (plugin.name, plugin.description, PyBytes::new(py, plugin.bytes));
     vnet::shipped().iter().map(plugin).collect()
 }
-
-/// Says that this process is a fork of the one that made the handles.
-#[pyfunction]
-pub(crate) fn forked() {
-    vnet::forked();
-}

@@ -170,7 +170,7 @@ impl AttachmentInner {
                     inner: device.upgrade().ok_or_else(ended)?,
                 };
                 let answer = device.on_present_pipeline(|pipeline, _| use_it(pipeline, self.id))?;
-                answer.ok_or_else(ended)?
+                answer.ok_or_else(ended)
             }
             Owner::Wire(wire) => wire
                 .upgrade()

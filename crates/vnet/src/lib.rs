@@ -49,7 +49,7 @@ pub use command::{Command, Completed, Running};
 pub use device::{Backend, Device, DeviceKind, DeviceState, DeviceStats, Frame, KernelStats};
 pub use doctor::{Doctor, Finding, Severity, doctor};
 pub use error::{Error, ErrorKind};
-pub use fork::forked;
+pub use fork::{after_fork, before_fork, forked};
 pub use logs::{LogRecord, next_logs};
 pub use netns::Netns;
 pub use open::open;

@@ -44,6 +44,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Nobody collects lines while this lives. The tails are locked under the hub's lock alone.
+pub(crate) struct HubLock {
+    _hub: MutexGuard<'static, Hub>,
+}
+
+/// Waits until no thread collects lines, and keeps it so.
+pub(crate) fn hold() -> HubLock {
+    HubLock { _hub: lock(&HUB) }
+}
+
 fn drain() -> Vec<LogRecord> {
     // Outlives the guard: a tail whose last owner this is locks the hub when it ends.
     let sources: Vec<Arc<LogTail>>;

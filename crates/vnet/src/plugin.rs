@@ -46,7 +46,8 @@ impl Default for Config {
 /// Names a plugin and says how to run it.
 #[derive(Clone, Debug, Default)]
 pub struct Plugin {
-    /// A shipped plugin's bare name (`drop_bcast`), or the path of a `.wasm` or `.wat` file.
+    /// The path of a `.wasm` or `.wat` file, or a shipped plugin's name: `drop_bcast`, also `drop_bcast.wasm` where there is
+    /// no such file.
     pub source: String,
     /// The module itself; `source` is then only its name.
     pub bytes: Option<Vec<u8>>,
@@ -119,16 +120,19 @@ impl Plugin {
             });
         }
         let path = PathBuf::from(&name);
-        if name.contains('/') || path.extension().is_some() {
-            if !path.exists() {
-                return Err(Error::NotFound {
-                    what: format!("plugin file {name} does not exist"),
-                    hint: None,
-                });
-            }
+        let is_file_name = name.contains('/') || path.extension().is_some();
+        if is_file_name && path.exists() {
             return Ok(Source::File(path));
         }
-        match shipped::find(&name) {
+        // A shipped plugin is also found under its file's name where no such file lies in the working directory.
+        let bare = name.strip_suffix(".wasm").unwrap_or(&name);
+        if is_file_name && shipped::find(bare).is_none() {
+            return Err(Error::NotFound {
+                what: format!("plugin file {name} does not exist"),
+                hint: None,
+            });
+        }
+        match shipped::find(bare) {
             Some(plugin) => Ok(Source::Bytes {
                 name,
                 bytes: plugin.bytes.to_vec(),

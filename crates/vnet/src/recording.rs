@@ -43,7 +43,7 @@ impl Recording {
         let answer = self
             .device
             .on_present_pipeline(|pipeline, port| Ok(pipeline.stop_recording(port)?))?;
-        let recorded = answer.transpose()?.flatten().unwrap_or_default();
+        let recorded = answer.flatten().unwrap_or_default();
         *ended = Some(recorded.clone());
         Ok(recorded)
     }

@@ -33,7 +33,7 @@ pub(crate) fn run(options: &Options) -> Result<i32, Failure> {
     if options.json {
         output::json(&doctor)?;
     } else {
-        output::data(&format!("{doctor}\n"))?;
+        output::data(&doctor.to_string())?;
     }
     if doctor.ok() {
         return Ok(0);

@@ -68,8 +68,9 @@ fn text(report: &CheckReport) -> String {
         ("drops", &report.drops),
         ("faults", &report.faults),
     ] {
+        let numbers = report::pairs(numbers);
         if !numbers.is_empty() {
-            let _ = writeln!(text, "{what}: {}", report::pairs(numbers));
+            let _ = writeln!(text, "{what}: {numbers}");
         }
     }
     for problem in &report.problems {

@@ -47,9 +47,7 @@ impl Device {
         loop {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             let slice = left.map_or(SLICE, |left| left.min(SLICE));
-            let frame = self
-                .not_wired()
-                .and_then(|()| self.on_pipeline(|pipeline, _| Ok(pipeline.recv(Some(slice))?)))?;
+            let frame = self.on_sink(|pipeline| Ok(pipeline.recv(Some(slice))?))?;
             if let Some(frame) = frame {
                 return Ok(Some(Frame {
                     bytes: frame.bytes,
@@ -68,8 +66,7 @@ impl Device {
     /// # Errors
     /// As [`Device::recv`].
     pub fn event_fd(&self) -> Result<OwnedFd, Error> {
-        self.not_wired()?;
-        self.on_pipeline(|pipeline, _| {
+        self.on_sink(|pipeline| {
             let fd = pipeline.event_fd().ok_or_else(|| self.closed_error())?;
             fd.try_clone_to_owned()
                 .map_err(|error| Error::io("cannot duplicate the event descriptor", &error))
@@ -120,16 +117,6 @@ impl Device {
         };
         if let Some(wire) = wire {
             Wire { inner: wire }.close();
-        }
-    }
-
-    fn not_wired(&self) -> Result<(), Error> {
-        match &*self.inner.line.read() {
-            Line::Wired(wire, _) if wire.strong_count() > 0 => Err(Error::Unsupported {
-                what: format!("{self} is part of a wire, which has its frames"),
-                hint: Some("close the wire, or record the device instead".into()),
-            }),
-            _ => Ok(()),
         }
     }
 }

@@ -86,10 +86,30 @@ impl Device {
         &self,
         use_it: impl Fn(&Pipeline, usize) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        self.inner.born.check(&self.to_string())?;
+        self.reach(true, &use_it)
+    }
+
+    /// Calls `use_it` with the device's own pipeline, and makes it when there is none; refused while a wire has the frames.
+    pub(crate) fn on_sink<T>(&self, use_it: impl Fn(&Pipeline) -> Result<T, Error>) -> Result<T, Error> {
+        self.reach(false, &|pipeline, _| use_it(pipeline))
+    }
+
+    /// Calls `use_it` with the present pipeline; `None` when there is none yet.
+    pub(crate) fn on_present_pipeline<T>(
+        &self,
+        use_it: impl Fn(&Pipeline, usize) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        self.reach_present(true, &use_it)
+    }
+
+    fn reach<T>(
+        &self,
+        wired_too: bool,
+        use_it: &impl Fn(&Pipeline, usize) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         loop {
-            if let Some(answer) = self.on_present_pipeline(&use_it)? {
-                return answer;
+            if let Some(answer) = self.reach_present(wired_too, use_it)? {
+                return Ok(answer);
             }
             let mut line = self.inner.line.write();
             if matches!(*line, Line::Idle(_)) {
@@ -99,25 +119,26 @@ impl Device {
         }
     }
 
-    /// Calls `use_it` with the present pipeline; `None` when there is none yet.
-    pub(crate) fn on_present_pipeline<T>(
+    fn reach_present<T>(
         &self,
-        use_it: impl Fn(&Pipeline, usize) -> Result<T, Error>,
-    ) -> Result<Option<Result<T, Error>>, Error> {
+        wired_too: bool,
+        use_it: &impl Fn(&Pipeline, usize) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
         self.inner.born.check(&self.to_string())?;
         if self.inner.life.is_over() {
             return Err(self.closed_error());
         }
-        let line = self.inner.line.read();
-        match &*line {
+        match &*self.inner.line.read() {
             Line::Closed => Err(self.closed_error()),
             Line::Idle(_) => Ok(None),
-            Line::Sink(pipeline) => Ok(Some(use_it(pipeline, 0))),
+            Line::Sink(pipeline) => use_it(pipeline, 0).map(Some),
             Line::Wired(wire, side) => match wire.upgrade() {
-                Some(wire) => wire
-                    .on_pipeline(|pipeline| use_it(pipeline, *side))
-                    .map(|answer| Some(Ok(answer))),
                 None => Err(self.closed_error()),
+                Some(_) if !wired_too => Err(Error::Unsupported {
+                    what: format!("{self} is part of a wire, which has its frames"),
+                    hint: Some("close the wire, or record the device instead".into()),
+                }),
+                Some(wire) => wire.on_pipeline(|pipeline| use_it(pipeline, *side)).map(Some),
             },
         }
     }
@@ -134,7 +155,8 @@ impl Device {
                 rcvbuf: RCVBUF,
                 ..PacketOptions::default()
             };
-            let (socket, _) = self.namespace()?.packet_port(&self.inner.name, options)?;
+            let (socket, _) =
+                self.in_namespace(|namespace| namespace.packet_port(&self.inner.name, options))?;
             self.inner
                 .held
                 .store(socket.as_fd().as_raw_fd(), Ordering::Relaxed);

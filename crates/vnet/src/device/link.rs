@@ -61,8 +61,9 @@ impl Device {
 
     /// Looks the interface up without asking whether the device is open, for those who hold its line.
     pub(super) fn lookup(&self) -> Result<Interface, Error> {
-        let found = self.namespace()?.netlink().link_by_index(self.inner.index);
-        found.map_err(|error| self.link_error(error.into()))
+        let index = self.inner.index;
+        let found = self.in_namespace(|namespace| namespace.netlink().link_by_index(index));
+        found.map_err(|error| self.link_error(error))
     }
 
     /// A missing interface means here that it vanished.
@@ -80,7 +81,9 @@ impl Device {
         what: impl FnOnce(&Netlink, u32) -> Result<T, E>,
     ) -> Result<T, Error> {
         self.check_open()?;
-        what(self.namespace()?.netlink(), self.inner.index).map_err(|error| self.link_error(error.into()))
+        let index = self.inner.index;
+        self.in_namespace(|namespace| what(namespace.netlink(), index))
+            .map_err(|error| self.link_error(error))
     }
 
     /// Returns the Ethernet address, such as `02:00:00:00:00:01`; a TUN has none.
@@ -136,10 +139,7 @@ impl Device {
     /// [`Error::Gone`], [`Error::Closed`].
     pub fn stats(&self) -> Result<DeviceStats, Error> {
         let stats = self.interface()?.stats;
-        let engine = match self.on_present_pipeline(|pipeline, _| Ok(pipeline.stats()?))? {
-            Some(answer) => Some(answer?),
-            None => None,
-        };
+        let engine = self.on_present_pipeline(|pipeline, _| Ok(pipeline.stats()?))?;
         Ok(DeviceStats {
             name: self.inner.name.clone(),
             kernel: KernelStats {
@@ -223,7 +223,7 @@ impl Device {
         self.check_bridge()?;
         port.check_open()?;
         port.check_lives_in(
-            self.namespace()?.netns(),
+            &self.netns_handle()?,
             &format!("bridge {}", self.name()),
             self.netns(),
         )?;
@@ -262,7 +262,7 @@ impl Device {
 
     /// Fails unless this device lives in `ns`, where `who` is.
     pub(crate) fn check_lives_in(&self, ns: &NetNs, who: &str, place: &str) -> Result<(), Error> {
-        if self.namespace()?.netns().same_as(ns) {
+        if self.netns_handle()?.same_as(ns) {
             return Ok(());
         }
         Err(Error::Invalid {

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vnet_packet::Layer;
 use vnet_sandbox::Namespace;
+use vnet_sys::NetNs;
 
 pub use frames::Frame;
 pub(crate) use life::Life;
@@ -205,10 +206,22 @@ impl Device {
         self.inner.life.end()
     }
 
-    /// Returns the namespace it lives in.
-    pub(crate) fn namespace(&self) -> Result<Arc<Namespace>, Error> {
+    /// Asks something of the namespace it lives in; one thread at a time, because the kernel answers EBUSY to a second list
+    /// asked for on one netlink socket.
+    pub(crate) fn in_namespace<T, E: Into<Error>>(
+        &self,
+        ask: impl FnOnce(&Namespace) -> Result<T, E>,
+    ) -> Result<T, Error> {
         self.inner.born.check(&self.to_string())?;
-        self.lock_namespace().clone().ok_or_else(|| self.closed_error())
+        match &*self.lock_namespace() {
+            Some(namespace) => ask(namespace).map_err(Into::into),
+            None => Err(self.closed_error()),
+        }
+    }
+
+    /// Returns the namespace it lives in, to be compared with others.
+    pub(crate) fn netns_handle(&self) -> Result<NetNs, Error> {
+        self.in_namespace(|namespace| Ok::<_, Error>(namespace.netns().clone()))
     }
 
     fn lock_namespace(&self) -> MutexGuard<'_, Option<Arc<Namespace>>> {

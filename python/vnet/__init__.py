@@ -1,0 +1,129 @@
+"""vnet: real Linux TUN, TAP, veth and bridge devices with WebAssembly plugins on every packet.
+
+::
+
+    import vnet
+
+    with vnet.Tap("tap0", ip="10.0.0.1/24") as tap:
+        answer = tap.attach("icmp_echo")
+        print(vnet.run("ping -c1 10.0.0.2", check=True).stdout)
+        print(answer.stats)
+
+Devices
+    :class:`Tap`, :class:`Tun`, :class:`Veth`, :class:`Bridge`, :func:`open`; all are a :class:`Device`.
+Packets
+    :meth:`Device.send`, :meth:`Device.recv`, iteration (``for f in tap``, ``async for f in tap``), :class:`Frame`,
+    :meth:`Device.record`.
+Plugins
+    :meth:`Device.attach`, :class:`Wire`, :class:`Plugin`, :class:`Attachment`, :func:`replay`, :func:`shipped`.
+Around
+    :func:`run`, :func:`arun`, :func:`doctor`.
+
+Units: bytes, seconds, and nanoseconds where a name ends in ``_ns``. Every exception is a :class:`Error` and says what failed, on
+which thing, and what to do.
+"""
+
+from __future__ import annotations
+
+import os as _os
+
+from vnet import _vnet
+from vnet._attachment import Attachment, LogRecord
+from vnet._bridge import Bridge
+from vnet._device import Device
+from vnet._doctor import DoctorReport, Finding, StaleInterface, doctor
+from vnet._errors import (
+    Closed,
+    CommandFailed,
+    DeviceBusy,
+    Error,
+    Gone,
+    InvalidValue,
+    NotFound,
+    PluginError,
+    PluginRejected,
+    PluginTimeout,
+    PluginTrap,
+    PrivilegeError,
+    SystemFailure,
+    TimeoutError,
+    Unsupported,
+)
+from vnet._open import Interface, open
+from vnet._plugin import Plugin, Trip
+from vnet._recording import Recorded, Recording
+from vnet._replay import Change, ReplayReport, replay
+from vnet._run import Completed, arun, run
+from vnet._shipped import ShippedPlugin, shipped
+from vnet._stats import DeviceState, DeviceStats, Fault, KernelStats, PipelineStats, PortStats, StageStats
+from vnet._tap import Tap, Tun
+from vnet._veth import Veth, VethEnd
+from vnet._vnet import Frame
+from vnet._wire import Wire
+
+__all__ = [
+    "Attachment",
+    "Bridge",
+    "Change",
+    "Closed",
+    "CommandFailed",
+    "Completed",
+    "Device",
+    "DeviceBusy",
+    "DeviceState",
+    "DeviceStats",
+    "DoctorReport",
+    "Error",
+    "Fault",
+    "Finding",
+    "Frame",
+    "Gone",
+    "Interface",
+    "InvalidValue",
+    "KernelStats",
+    "LogRecord",
+    "NotFound",
+    "PipelineStats",
+    "Plugin",
+    "PluginError",
+    "PluginRejected",
+    "PluginTimeout",
+    "PluginTrap",
+    "PortStats",
+    "PrivilegeError",
+    "Recorded",
+    "Recording",
+    "ReplayReport",
+    "ShippedPlugin",
+    "StageStats",
+    "StaleInterface",
+    "SystemFailure",
+    "Tap",
+    "TimeoutError",
+    "Trip",
+    "Tun",
+    "Unsupported",
+    "Veth",
+    "VethEnd",
+    "Wire",
+    "arun",
+    "doctor",
+    "open",
+    "replay",
+    "run",
+    "shipped",
+]
+
+__version__ = _vnet.__version__
+
+# Commands run under vnet-helper, which kills what they started when this process dies.
+_helper = _os.path.join(_os.path.dirname(__file__), "_bin", "vnet-helper")
+if _os.path.exists(_helper):
+    _vnet.set_helper_path(_helper)
+
+# Errors and reprs show the names users import.
+for _name in __all__:
+    _object = globals()[_name]
+    if isinstance(_object, type) and _object.__module__.startswith("vnet._"):
+        _object.__module__ = "vnet"
+del _name, _object

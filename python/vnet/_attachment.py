@@ -1,0 +1,104 @@
+"""A plugin at work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal, Self
+
+from vnet import _logs, _vnet
+from vnet._plugin import Direction, PluginLike, native_plugin
+from vnet._stats import StageStats
+
+__all__ = ["Attachment", "LogRecord"]
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """One line a plugin logged; ``timestamp`` is Unix time in seconds."""
+
+    plugin: str
+    level: Literal["error", "warning", "info", "debug"]
+    message: str
+    timestamp: float
+
+
+_LEVELS: tuple[Literal["error", "warning", "info", "debug"], ...] = ("error", "warning", "info", "debug")
+
+
+class Attachment:
+    """A plugin at work on a device or a wire, as ``attach`` returns it.
+
+    It stays until :meth:`detach`, the end of a ``with`` block, or the close of the device or wire. Forgetting the handle does
+    not detach it.
+    """
+
+    __slots__ = ("__weakref__", "_direction", "_native", "_on", "_owner")
+
+    def __init__(self, native: _vnet.Attachment, owner: object, on: str, direction: Direction) -> None:
+        self._native = native
+        # Keeps the device alive while only the attachment is referenced.
+        self._owner = owner
+        self._on = on
+        self._direction = direction
+
+    @property
+    def name(self) -> str:
+        """The plugin's name."""
+        return self._native.name
+
+    @property
+    def direction(self) -> Direction:
+        """Which frames it judges."""
+        return self._direction
+
+    @property
+    def stats(self) -> StageStats:
+        """Counters of this plugin up to this moment; after detaching or closing, the last ones."""
+        return StageStats._read(self._native.stats())
+
+    @property
+    def logs(self) -> tuple[LogRecord, ...]:
+        """The last 256 lines the plugin logged, oldest first. All of them go to logger ``vnet.plugin.NAME`` too."""
+        return tuple(
+            LogRecord(plugin, _LEVELS[min(level, 3)], message, seconds)
+            for plugin, level, message, seconds in self._native.logs()
+        )
+
+    @property
+    def detached(self) -> bool:
+        """Whether it was detached, or its device or wire closed."""
+        return self._native.detached
+
+    def detach(self) -> StageStats:
+        """Take the plugin off between two batches, so that no frame is lost, and return its last counters.
+
+        Doing it again returns the same counters.
+        """
+        return StageStats._read(self._native.detach())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.detach()
+
+    def __repr__(self) -> str:
+        try:
+            stats = self.stats
+        except Exception as error:
+            return f"<vnet.Attachment {self.name} on {self._on} {self._direction}: {error}>"
+        state = "detached" if self.detached else stats.state
+        counts = f"{stats.packets_in} packets in, {stats.dropped} dropped"
+        return f"<vnet.Attachment {self.name} on {self._on} {self._direction} {state}: {counts}>"
+
+
+def attach(
+    target: _vnet.Device | _vnet.Wire, owner: object, on: str, plugin: PluginLike, direction: Direction
+) -> Attachment:
+    """Attach ``plugin`` to ``target`` and see that its log lines reach :mod:`logging`."""
+    native = target.attach(native_plugin(plugin), direction)
+    _logs.start()
+    return Attachment(native, owner, on, direction)

@@ -1,0 +1,84 @@
+"""What works on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from vnet import _vnet
+from vnet._netns import Netns, native_netns
+from vnet._stats import _Value
+
+__all__ = ["DoctorReport", "Finding", "StaleInterface", "doctor"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding(_Value):
+    """One thing that was looked at: what was found, what follows from it, and the command that changes it."""
+
+    check: str
+    severity: Literal["ok", "warning", "failure"]
+    cause: str
+    effect: str
+    fix: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StaleInterface(_Value):
+    """An interface that a vnet process, ``pid``, left behind when it was killed."""
+
+    name: str
+    index: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorReport:
+    """What :func:`doctor` found. ``print(report)`` shows it line by line."""
+
+    version: str
+    kernel: str
+    findings: tuple[Finding, ...]
+    stale: tuple[StaleInterface, ...]
+    _data: Mapping[str, Any]
+    _text: str
+    _netns: str | int | None
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed; warnings are allowed."""
+        return all(finding.severity != "failure" for finding in self.findings)
+
+    def remove_stale(self) -> int:
+        """Remove the stale interfaces and return how many there were."""
+        return _vnet.remove_stale(self._netns)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as ``vnet doctor --json`` prints it."""
+        return dict(self._data)
+
+    def __str__(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        bad = [finding.check for finding in self.findings if finding.severity != "ok"]
+        return f"<vnet.DoctorReport {'ok' if self.ok else 'failed'}: {len(self.findings)} checks, attention: {bad}>"
+
+
+def doctor(*, netns: Netns = None) -> DoctorReport:
+    """Say what works here, what does not, why, and the one command that fixes it. Changes nothing."""
+    native = native_netns(netns)
+    data, text = _vnet.doctor(native)
+    return DoctorReport(
+        version=data["version"],
+        kernel=data["kernel"],
+        findings=tuple(Finding._read(finding) for finding in data["findings"]),
+        stale=tuple(
+            StaleInterface(stale["interface"]["name"], stale["interface"]["index"], stale["owner"]["pid"])
+            for stale in data["stale"]
+        ),
+        _data=data,
+        _text=text,
+        _netns=native,
+    )

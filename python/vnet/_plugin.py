@@ -1,0 +1,91 @@
+"""A plugin as a caller names it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from vnet import _vnet
+from vnet._errors import InvalidValue
+
+__all__ = ["Direction", "OnFault", "Plugin", "PluginLike", "Trip"]
+
+Direction: TypeAlias = Literal["ingress", "egress", "both"]
+"""Which frames a plugin judges, as the engine sees it: what the kernel sends on ``tap0`` is ingress, what ``tap.send()``
+writes is egress. On a wire ingress is a to b and egress b to a. ``"both"`` runs one instance for both."""
+
+OnFault: TypeAlias = Literal["closed", "open"]
+"""What happens to frames while a plugin cannot run: ``"closed"`` drops them, ``"open"`` lets them pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """When a plugin that keeps failing is stopped.
+
+    After ``faults`` faults within ``within`` seconds it is not restarted any more, but for one try every ``retry`` seconds.
+    """
+
+    faults: int = 5
+    within: float = 10.0
+    retry: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """Names a plugin and says how to run it.
+
+    ``source`` is the bare name of one that ships with vnet (``"drop_bcast"``), the path of a ``.wasm`` or ``.wat`` file, or
+    the module itself as ``bytes`` (then ``name`` is what it is called in messages). ``config`` is checked against the
+    plugin's schema. ``on_fault=None`` leaves the choice to the plugin's manifest, and is ``"closed"`` where that says nothing.
+    ``trip=None`` never stops restarting. ``grants`` are the capabilities it gets of those it asks for (``random``,
+    ``inject``, ``timer``), ``seed`` is that of its random numbers, ``module_cap`` the largest module accepted in bytes
+    (1 MiB when None).
+    """
+
+    source: str | os.PathLike[str] | bytes
+    config: Mapping[str, Any] = field(default_factory=dict)
+    on_fault: OnFault | None = None
+    trip: Trip | None = Trip()
+    grants: Sequence[str] = ()
+    seed: int = 0
+    module_cap: int | None = None
+    name: str | None = None
+
+
+PluginLike: TypeAlias = str | os.PathLike[str] | bytes | Plugin
+"""A :class:`Plugin`, or what its ``source`` may be."""
+
+
+def native_plugin(plugin: PluginLike) -> _vnet.Plugin:
+    """Return the native module's form of ``plugin``.
+
+    Raises InvalidValue when the configuration is not JSON.
+    """
+    if not isinstance(plugin, Plugin):
+        plugin = Plugin(plugin)
+    try:
+        config = json.dumps(dict(plugin.config))
+    except (TypeError, ValueError) as error:
+        message = f"the configuration of plugin {plugin.source!r} is not JSON: {error}"
+        raise InvalidValue(message, hint="use str, int, float, bool, None, list and dict only") from error
+    source, content = _source(plugin)
+    trip = plugin.trip
+    return _vnet.Plugin(
+        source,
+        content=content,
+        config=config,
+        on_fault=plugin.on_fault,
+        trip=None if trip is None else (trip.faults, trip.within, trip.retry),
+        grants=list(plugin.grants),
+        seed=plugin.seed,
+        module_cap=plugin.module_cap,
+    )
+
+
+def _source(plugin: Plugin) -> tuple[str, bytes | None]:
+    if isinstance(plugin.source, bytes):
+        return plugin.name or "plugin", plugin.source
+    return os.fspath(plugin.source), None

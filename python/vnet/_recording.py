@@ -1,0 +1,56 @@
+"""A capture in progress."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from vnet import _vnet
+from vnet._errors import Closed
+from vnet._stats import _Value
+
+__all__ = ["Recorded", "Recording"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded(_Value):
+    """What a finished capture holds: ``frames`` in the file, and ``lost`` ones that came faster than the disk took them."""
+
+    frames: int
+    lost: int
+
+
+class Recording:
+    """A capture in progress, as :meth:`Device.record` returns it; ``with`` ends it."""
+
+    __slots__ = ("_native", "_path")
+
+    def __init__(self, native: _vnet.Recording, path: str) -> None:
+        self._native = native
+        self._path = path
+
+    @property
+    def path(self) -> str:
+        """The file that is written."""
+        return self._path
+
+    def stop(self) -> Recorded:
+        """End the capture and say what it holds: the file is complete when this returns.
+
+        Doing it again returns the same. Raises Closed when the device was closed before, which ended the capture.
+        """
+        return Recorded._read(self._native.stop())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(Closed):
+            self.stop()
+
+    def __repr__(self) -> str:
+        return f"<vnet.Recording {self._path}>"

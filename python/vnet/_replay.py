@@ -1,0 +1,73 @@
+"""Plugins over a capture file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from vnet import _logs, _vnet
+from vnet._plugin import PluginLike, native_plugin
+from vnet._stats import StageStats, _Value
+
+__all__ = ["Change", "ReplayReport", "replay"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change(_Value):
+    """A frame that left otherwise than it came: its number in the input from 1, its lengths in bytes, what differs."""
+
+    number: int
+    len_before: int
+    len_after: int
+    first_difference: int
+    bytes_changed: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayReport(_Value):
+    """What became of a capture's frames.
+
+    ``frames_in`` were read and ``frames_out`` left again; ``dropped`` by plugins, ``drops`` by the engine itself, by reason.
+    ``stages`` holds the counters of each plugin. With ``diff=True`` ``changed`` lists the frames that were changed and
+    ``missing`` the numbers, from 1, of those that did not leave.
+    """
+
+    frames_in: int
+    frames_out: int
+    dropped: int
+    drops: Mapping[str, int]
+    stages: tuple[StageStats, ...]
+    changed: tuple[Change, ...]
+    missing: tuple[int, ...]
+
+    @classmethod
+    def _read(cls, data: Mapping[str, Any]) -> Self:
+        return cls(
+            frames_in=data["frames_in"],
+            frames_out=data["frames_out"],
+            dropped=data["dropped"],
+            drops=data["drops"],
+            stages=tuple(StageStats._read(stage) for stage in data["stages"]),
+            changed=tuple(Change._read(change) for change in data["changed"]),
+            missing=tuple(data["missing"]),
+        )
+
+
+def replay(
+    path: str | os.PathLike[str],
+    *,
+    plugins: Sequence[PluginLike] = (),
+    out: str | os.PathLike[str] | None = None,
+    diff: bool = False,
+) -> ReplayReport:
+    """Run a capture file (pcap or pcapng) through a chain of plugins. Needs no privilege.
+
+    Frames that leave again are written to ``out``: pcapng, or pcap when its name ends in ``.pcap``. Raises NotFound when there is
+    no such file, SystemFailure with the byte offset where it is not a capture, and PluginError.
+    """
+    _logs.start()
+    native = [native_plugin(plugin) for plugin in plugins]
+    out = None if out is None else os.fspath(out)
+    return ReplayReport._read(_vnet.replay(os.fspath(path), plugins=native, out=out, diff=diff))

@@ -1,0 +1,176 @@
+"""Counters by value: what a device, a pipeline and a plugin have done."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+__all__ = ["DeviceState", "DeviceStats", "Fault", "KernelStats", "PipelineStats", "PortStats", "StageStats"]
+
+
+class _Value:
+    """Gives a frozen dataclass its way from and to plain dicts."""
+
+    @classmethod
+    def _read(cls, data: Mapping[str, Any]) -> Self:
+        names = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        return cls(**{name: value for name, value in data.items() if name in names})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the same values as plain dicts, lists, strings and numbers."""
+        return dataclasses.asdict(self)  # type: ignore[call-overload, no-any-return]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceState(_Value):
+    """What an interface is doing.
+
+    ``up`` is what was asked for (``ip link set up``), ``carrier`` whether frames can flow: a TAP has it only while somebody
+    holds the device, a veth end only while both are up. ``operstate`` is the kernel's word (``"up"``, ``"down"``,
+    ``"unknown"``, ...), ``bridge`` the bridge it is a port of.
+    """
+
+    up: bool
+    carrier: bool
+    operstate: str
+    bridge: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class KernelStats(_Value):
+    """The kernel's own counters of an interface, from the kernel's point of view.
+
+    On a TAP ``tx_packets`` are frames the kernel handed to vnet and ``tx_dropped`` those it lost because nobody read in time.
+    """
+
+    rx_packets: int
+    rx_bytes: int
+    rx_errors: int
+    rx_dropped: int
+    tx_packets: int
+    tx_bytes: int
+    tx_errors: int
+    tx_dropped: int
+
+
+@dataclass(frozen=True, slots=True)
+class PortStats(_Value):
+    """What entered and left the engine at one device: ``rx`` came in from it, ``tx`` went out to it.
+
+    ``drops`` are frames by the reason they were dropped for, ``kernel_drops`` those the kernel dropped before the engine
+    could read them.
+    """
+
+    name: str
+    rx_packets: int
+    rx_bytes: int
+    tx_packets: int
+    tx_bytes: int
+    drops: Mapping[str, int]
+    kernel_drops: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fault(_Value):
+    """Why a plugin was last replaced: the kind, the message, the guest's backtrace and the packet as a hexdump."""
+
+    kind: str
+    message: str
+    backtrace: str
+    hexdump: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageStats(_Value):
+    """What one plugin has done.
+
+    ``packets_in + appended == passed + dropped + redirected + tx``. ``drops`` counts by the plugin's own reasons, ``faults`` by
+    kind, ``counters`` are the plugin's own. ``state`` is ``"running"``, ``"backoff"`` (waits for a restart), ``"tripped"``
+    (out of service) or ``"half-open"`` (tried again after that). ``guest_ns`` is time spent in the guest, estimated from every
+    eighth batch, ``ns_per_packet`` the same per frame; ``logs_lost`` counts lines lost to the rate limit.
+    """
+
+    name: str
+    form: str
+    state: str
+    packets_in: int
+    bytes_in: int
+    passed: int
+    dropped: int
+    redirected: int
+    tx: int
+    appended: int
+    drops: Mapping[str, int]
+    faults: Mapping[str, int]
+    restarts: int
+    runs: int
+    guest_ns: int
+    ns_per_packet: float
+    counters: Mapping[str, int]
+    logs_lost: int
+    last_fault: Fault | None
+
+    @classmethod
+    def _read(cls, data: Mapping[str, Any]) -> Self:
+        fault = data.get("last_fault")
+        return super(StageStats, cls)._read({**data, "last_fault": None if fault is None else Fault._read(fault)})
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineStats(_Value):
+    """What the engine has done with the frames of a device or a wire.
+
+    Frames come in at the ``ports``, by ``send`` (``sent_in``), from plugins (``appended``) and by software segmentation
+    (``segmented``: those beyond the one each was cut from). They go out at the ports, to ``recv`` (``delivered``), or are
+    dropped under a name: by plugins (``stage_drops``), at a port, or in the engine (``drops``). ``worker_cpu_ns`` is the CPU
+    time of the thread that owns them, ``wakeups`` how often it was woken, ``batches`` how many reads brought frames.
+    """
+
+    ports: tuple[PortStats, ...]
+    stages: tuple[StageStats, ...]
+    sent_in: int
+    appended: int
+    segmented: int
+    stage_drops: int
+    delivered: int
+    drops: Mapping[str, int]
+    wakeups: int
+    batches: int
+    worker_cpu_ns: int
+
+    @property
+    def balance(self) -> int:
+        """Frames that came in less those that went out or were dropped: 0 while none is under way."""
+        came = sum(port.rx_packets for port in self.ports) + self.sent_in + self.appended + self.segmented
+        went = sum(port.tx_packets + sum(port.drops.values()) for port in self.ports)
+        return came - went - self.delivered - self.stage_drops - sum(self.drops.values())
+
+    @classmethod
+    def _read(cls, data: Mapping[str, Any]) -> Self:
+        return super(PipelineStats, cls)._read(
+            {
+                **data,
+                "ports": tuple(PortStats._read(port) for port in data["ports"]),
+                "stages": tuple(StageStats._read(stage) for stage in data["stages"]),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStats(_Value):
+    """Counters of a device: the kernel's, and the engine's once the device was read, written or filtered (else None)."""
+
+    name: str
+    kernel: KernelStats
+    engine: PipelineStats | None
+
+    @classmethod
+    def _read(cls, data: Mapping[str, Any]) -> Self:
+        engine = data.get("engine")
+        return cls(
+            name=data["name"],
+            kernel=KernelStats._read(data["kernel"]),
+            engine=None if engine is None else PipelineStats._read(engine),
+        )

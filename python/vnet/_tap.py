@@ -1,0 +1,95 @@
+"""TAP and TUN devices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vnet import _vnet
+from vnet._device import Device
+from vnet._netns import Netns, native_netns
+
+__all__ = ["Tap", "Tun"]
+
+
+class Tap(Device):
+    """A TAP device: the kernel's Ethernet frames come here, and frames sent here enter the kernel.
+
+    ``name`` is 1 to 15 bytes; ``ip`` one address or several (``"10.0.0.1/24"``); ``mac`` is chosen by the kernel when None;
+    ``mtu`` in bytes. It is up unless ``up=False``. ``persist=True`` alone lets it outlive the process, as ``ip tuntap add``
+    does; ``owner`` and ``group`` are the numeric ids that may then open it; ``multi_queue`` allows several queues.
+
+    A TAP has no carrier until somebody holds it: it has one from here on until it is closed, whether or not it is read.
+
+    Raises DeviceBusy when the name is taken, PrivilegeError without the right to make one, InvalidValue for a bad name,
+    address or size.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        ip: str | Sequence[str] | None = None,
+        mac: str | None = None,
+        mtu: int = 1500,
+        netns: Netns = None,
+        persist: bool = False,
+        up: bool = True,
+        owner: int | None = None,
+        group: int | None = None,
+        multi_queue: bool = False,
+    ) -> None:
+        self._own(
+            _vnet.make_tap(
+                name,
+                "tap",
+                ip=addresses(ip),
+                mac=mac,
+                mtu=mtu,
+                netns=native_netns(netns),
+                persist=persist,
+                up=up,
+                owner=owner,
+                group=group,
+                multi_queue=multi_queue,
+            )
+        )
+
+
+class Tun(Device):
+    """A TUN device: like :class:`Tap`, but it carries bare IP packets, without an Ethernet header and without a MAC."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        ip: str | Sequence[str] | None = None,
+        mtu: int = 1500,
+        netns: Netns = None,
+        persist: bool = False,
+        up: bool = True,
+        owner: int | None = None,
+        group: int | None = None,
+        multi_queue: bool = False,
+    ) -> None:
+        self._own(
+            _vnet.make_tap(
+                name,
+                "tun",
+                ip=addresses(ip),
+                mac=None,
+                mtu=mtu,
+                netns=native_netns(netns),
+                persist=persist,
+                up=up,
+                owner=owner,
+                group=group,
+                multi_queue=multi_queue,
+            )
+        )
+
+
+def addresses(ip: str | Sequence[str] | None) -> list[str]:
+    """Return one address, several or none as a list."""
+    if ip is None:
+        return []
+    return [ip] if isinstance(ip, str) else list(ip)

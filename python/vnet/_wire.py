@@ -1,0 +1,117 @@
+"""Forwarding between two devices."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self
+
+from vnet import _lifetime, _logs, _vnet
+from vnet._attachment import Attachment, attach
+from vnet._device import Device
+from vnet._plugin import Direction, OnFault, Plugin, PluginLike, Trip
+from vnet._stats import PipelineStats
+
+__all__ = ["Wire"]
+
+
+class Wire:
+    """Forwards every frame between two devices, both ways, through a chain of plugins.
+
+    ``plugins`` judge both directions; :meth:`attach` adds others. While it exists it owns the frames of both devices: what is
+    attached to them goes on, ``send`` goes on, and ``recv`` raises Unsupported. Closing it gives the devices back with what is
+    attached to them; closing a device closes its wire first. Raises DeviceBusy when a device is in another wire.
+    """
+
+    __slots__ = ("__weakref__", "_a", "_b", "_native", "_plugins")
+
+    def __init__(self, a: Device, b: Device, *, plugins: Sequence[PluginLike] = ()) -> None:
+        _logs.start()
+        self._native = _vnet.Wire(a._native, b._native)
+        self._a = a
+        self._b = b
+        _lifetime.adopt(self)
+        try:
+            self._plugins = tuple(self.attach(plugin) for plugin in plugins)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def a(self) -> Device:
+        """The first device: its frames are ingress."""
+        return self._a
+
+    @property
+    def b(self) -> Device:
+        """The second device: its frames are egress."""
+        return self._b
+
+    @property
+    def plugins(self) -> tuple[Attachment, ...]:
+        """Handles of the plugins given to the constructor, in order."""
+        return self._plugins
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed, by itself or with one of its devices."""
+        return self._native.closed
+
+    @property
+    def stats(self) -> PipelineStats:
+        """Counters of both devices and all plugins up to this moment."""
+        return PipelineStats._read(self._native.stats())
+
+    def attach(
+        self,
+        plugin: PluginLike,
+        *,
+        config: dict[str, Any] | None = None,
+        on_fault: OnFault | None = None,
+        direction: Direction = "both",
+        trip: Trip | None = Trip(),
+        grants: tuple[str, ...] = (),
+        seed: int = 0,
+    ) -> Attachment:
+        """Put a plugin behind those already there, as :meth:`Device.attach` does.
+
+        One instance judges both directions unless ``direction`` is ``"ingress"`` (a to b) or ``"egress"`` (b to a).
+        """
+        if not isinstance(plugin, Plugin):
+            plugin = Plugin(plugin, config or {}, on_fault, trip, grants, seed)
+        elif config is not None:
+            plugin = replace(plugin, config=config)
+        return attach(self._native, self, f"{self._a.name}-{self._b.name}", plugin, direction)
+
+    def close(self) -> None:
+        """End the forwarding and give the devices back. Doing it again does nothing."""
+        self._native.close()
+
+    def _descriptors(self) -> list[int]:
+        return []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _abandon(self) -> None:
+        if not self._native.closed:
+            try:
+                warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
+            finally:
+                self._native.close()
+
+    def __del__(self) -> None:
+        # Without the attribute the constructor failed.
+        if hasattr(self, "_native"):
+            self._abandon()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else f"plugins={[plugin.name for plugin in self._plugins]}"
+        return f"<vnet.Wire {self._a.name} <-> {self._b.name} {state}>"
