@@ -20,6 +20,8 @@ pub(crate) struct Meta {
     pub offload: Offload,
     /// Position of the frame in its input; 0 for frames made on the way.
     pub serial: u64,
+    /// Bytes at the frame's end that its capture left out.
+    pub missing: u32,
     /// Where the frame began before its present stage ran.
     pub off: u32,
     /// Its length before that.

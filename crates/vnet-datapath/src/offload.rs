@@ -1,5 +1,9 @@
-use vnet_packet::gso::Offload;
+use vnet_packet::gso::{self, Offload};
+use vnet_packet::{Layer, checksum};
+use vnet_runtime::Frame;
 use vnet_sys::vnet_hdr::{F_NEEDS_CSUM, VnetHdr};
+
+use crate::frame::Meta;
 
 /// Reads the kernel's virtio-net header.
 pub(crate) fn from_header(h: &VnetHdr) -> Offload {
@@ -39,6 +43,42 @@ pub(crate) fn shift(o: &mut Offload, by: i32) {
     }
     if o.gso_type != 0 {
         o.hdr_len = moved(o.hdr_len);
+    }
+}
+
+/// Brings the work left on a frame in line with what its plugin did to it.
+pub(crate) fn settle(bytes: &mut [u8], frame: &Frame, meta: &mut Meta, layer: Layer) {
+    let todo = &mut meta.offload;
+    let moved = i64::from(meta.off) - i64::from(frame.off);
+    if moved != 0 {
+        shift(todo, moved as i32);
+    }
+    if frame.csum_finished {
+        todo.needs_csum = false;
+    }
+    if todo.gso_type != 0 && frame.len < meta.len {
+        let packet = &bytes[frame.off as usize..(frame.off + frame.len) as usize];
+        if gso::segments(packet, layer, todo).is_ok_and(|s| s.count() == 1) {
+            todo.gso_type = 0;
+            todo.gso_size = 0;
+        }
+    }
+    if frame.csum_dirty {
+        let packet = &mut bytes[frame.off as usize..(frame.off + frame.len) as usize];
+        if todo.gso_type == 0 {
+            // What `fix` leaves alone must not go out with half a sum.
+            todo.needs_csum = todo.needs_csum
+                && !checksum::complete(
+                    packet,
+                    usize::from(todo.csum_start),
+                    usize::from(todo.csum_offset),
+                );
+            checksum::fix(packet, layer);
+        } else if let Some((start, offset)) = checksum::seed(packet, layer) {
+            todo.needs_csum = true;
+            todo.csum_start = start as u16;
+            todo.csum_offset = offset as u16;
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Sender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -34,6 +35,8 @@ const SEND_WAIT: Duration = Duration::from_secs(1);
 /// the worker and closes the devices.
 pub struct Pipeline {
     infos: Vec<PortInfo>,
+    /// The ports' MTUs, which may change.
+    mtus: Vec<AtomicU32>,
     jobs: Sender<Job>,
     wake: Arc<OwnedFd>,
     sends: Mutex<FrameSender>,
@@ -109,8 +112,10 @@ impl Pipeline {
             .name(format!("vnet-{}", infos[0].name))
             .spawn(move || worker.run())
             .map_err(|e| refuse("start a worker thread", e))?;
+        let mtus = infos.iter().map(|info| AtomicU32::new(info.mtu)).collect();
         Ok(Self {
             infos,
+            mtus,
             jobs,
             wake,
             sends: Mutex::new(sends),
@@ -149,10 +154,23 @@ impl Pipeline {
         answer.recv().map_err(|_| self.ended())
     }
 
-    /// Returns what the pipeline knows of its ports.
-    #[must_use]
-    pub fn ports(&self) -> &[PortInfo] {
-        &self.infos
+    fn info(&self, port: usize) -> Result<&PortInfo, EngineError> {
+        self.infos.get(port).ok_or_else(|| EngineError::NoSuchPlace {
+            port: self.infos[0].name.clone(),
+            place: format!("port {port}"),
+        })
+    }
+
+    /// Tells the pipeline that a port's device has another MTU now: it holds for frames that leave from here on.
+    ///
+    /// Stages whose buffers it does not fit stay; longer frames are then dropped there as `oversize`.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchPlace`], [`EngineError::Ended`].
+    pub fn set_mtu(&self, port: usize, mtu: u32) -> Result<(), EngineError> {
+        self.info(port)?;
+        self.mtus[port].store(mtu, Ordering::Relaxed);
+        self.ask(move |worker| worker.forwarder.ports[port].set_mtu(mtu))
     }
 
     /// Puts a stage into a chain, at `position` or at the end, between two batches.
@@ -176,8 +194,8 @@ impl Pipeline {
             }
         };
         let max = stage.traits().max_frame;
-        for info in &self.infos {
-            let need = info.mtu + if info.layer == Layer::L2 { L2_OVERHEAD } else { 0 };
+        for (info, mtu) in self.infos.iter().zip(&self.mtus) {
+            let need = mtu.load(Ordering::Relaxed) + if info.layer == Layer::L2 { L2_OVERHEAD } else { 0 };
             if max < need {
                 return Err(EngineError::PluginTooSmall {
                     plugin: stage.name().to_owned(),
@@ -248,13 +266,8 @@ impl Pipeline {
     /// [`EngineError::BadFrame`] for a frame that the port's link layer or MTU does not allow,
     /// [`EngineError::QueueFull`] after one second without room, [`EngineError::Ended`].
     pub fn send(&self, port: usize, frame: &[u8]) -> Result<(), EngineError> {
-        let Some(info) = self.infos.get(port) else {
-            return Err(EngineError::NoSuchPlace {
-                port: self.infos[0].name.clone(),
-                place: format!("port {port}"),
-            });
-        };
-        info.check(frame)?;
+        let info = self.info(port)?;
+        info.check(frame, self.mtus[port].load(Ordering::Relaxed))?;
         let tag = Tag {
             port: port as u16,
             ..Tag::default()
@@ -314,12 +327,7 @@ impl Pipeline {
     /// # Errors
     /// [`EngineError::Capture`], [`EngineError::NoSuchPlace`], [`EngineError::Ended`].
     pub fn record(&self, port: usize, path: &Path) -> Result<(), EngineError> {
-        let Some(info) = self.infos.get(port) else {
-            return Err(EngineError::NoSuchPlace {
-                port: self.infos[0].name.clone(),
-                place: format!("port {port}"),
-            });
-        };
+        let info = self.info(port)?;
         let recorder = Recorder::start(path, info)?;
         let before = self.ask(move |worker| worker.forwarder.ports[port].recorder.replace(recorder))?;
         drop(before);

@@ -31,6 +31,13 @@ struct Shared {
     ended: AtomicBool,
 }
 
+impl Shared {
+    fn ring(&self) {
+        // A counter that is already set is ready as well.
+        let _ = rustix::io::write(&self.ready, &1u64.to_ne_bytes());
+    }
+}
+
 /// The receiving half: many threads may wait on it, one at a time takes.
 pub(crate) struct SinkReceiver {
     queue: Mutex<FrameReceiver>,
@@ -74,14 +81,14 @@ impl SinkSender {
     pub(crate) fn ring(&mut self) {
         if !self.rung {
             self.rung = true;
-            let _ = rustix::io::write(&self.shared.ready, &1u64.to_ne_bytes());
+            self.shared.ring();
         }
     }
 
     /// Says that no frame will come any more.
     pub(crate) fn end(&mut self) {
         self.shared.ended.store(true, Ordering::Release);
-        let _ = rustix::io::write(&self.shared.ready, &1u64.to_ne_bytes());
+        self.shared.ring();
     }
 }
 
@@ -105,7 +112,8 @@ impl SinkReceiver {
     }
 
     pub(crate) fn recv(&self, timeout: Option<Duration>) -> io::Result<Taken> {
-        let deadline = timeout.map(|t| Instant::now() + t);
+        // A time beyond what the clock can express is for ever.
+        let deadline = timeout.and_then(|t| Instant::now().checked_add(t));
         loop {
             if let Some(taken) = self.try_take() {
                 return Ok(taken);
@@ -139,10 +147,76 @@ impl SinkReceiver {
             return Some(taken);
         }
         let ended = self.shared.ended.load(Ordering::Acquire);
-        if !ended {
-            // Cleared only when found empty, and looked at once more: a frame pushed in between has rung again.
-            let _ = rustix::io::read(&self.shared.ready, &mut [0u8; 8]);
+        if ended {
+            return Some(pop(&mut queue).unwrap_or(Taken::Ended));
         }
-        pop(&mut queue).or(if ended { Some(Taken::Ended) } else { None })
+        let _ = rustix::io::read(&self.shared.ready, &mut [0u8; 8]);
+        let taken = pop(&mut queue);
+        // What came between the first look and the clearing has rung in vain.
+        if !queue.is_empty() || self.shared.ended.load(Ordering::Acquire) {
+            self.shared.ring();
+        }
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+
+    use super::*;
+
+    fn is_ready(receiver: &SinkReceiver, seconds: i64) -> bool {
+        let wait = Timespec {
+            tv_sec: seconds,
+            tv_nsec: 0,
+        };
+        poll(&mut [PollFd::new(&receiver.fd(), PollFlags::IN)], Some(&wait)) == Ok(1)
+    }
+
+    #[test]
+    fn the_descriptor_stays_ready_while_a_frame_waits() {
+        const ROUNDS: u32 = 20_000;
+        let (mut sender, receiver) = sink().unwrap();
+        let asked = AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for round in 1..=ROUNDS {
+                    while asked.load(Ordering::Acquire) < round {
+                        std::hint::spin_loop();
+                    }
+                    assert!(sender.push(&[1], 0) && sender.push(&[2], 0));
+                    sender.ring();
+                }
+            });
+            for round in 1..=ROUNDS {
+                asked.store(round, Ordering::Release);
+                let first = std::iter::repeat_with(|| receiver.recv(Some(Duration::ZERO)).unwrap());
+                let _ = first.skip_while(|taken| matches!(taken, Taken::TimedOut)).next();
+                if !is_ready(&receiver, 2) {
+                    asked.store(u32::MAX, Ordering::Release);
+                    panic!("round {round}: a frame waits and the descriptor does not say so");
+                }
+                assert!(matches!(receiver.recv(Some(Duration::ZERO)), Ok(Taken::Frame(_))));
+            }
+        });
+    }
+
+    #[test]
+    fn the_descriptor_stays_ready_after_the_end() {
+        for _ in 0..2000 {
+            let (sender, receiver) = sink().unwrap();
+            std::thread::scope(|scope| {
+                scope.spawn(|| drop(sender));
+                while !matches!(receiver.recv(Some(Duration::ZERO)), Ok(Taken::Ended)) {
+                    if receiver.shared.ended.load(Ordering::Acquire) {
+                        assert!(
+                            is_ready(&receiver, 2),
+                            "it ended and the descriptor does not say so"
+                        );
+                    }
+                }
+            });
+        }
     }
 }

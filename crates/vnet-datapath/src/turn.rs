@@ -1,8 +1,8 @@
 use crate::forward::Parcel;
-use crate::frame::HEADROOM;
+use crate::frame::{BATCH, FRAME_MAX, HEADROOM};
 
-/// Bytes of frames that may turn back within one read.
-const ROOM: usize = 1 << 20;
+/// Bytes of frames that may turn back within one read: all it can bring, even cut into segments with headers of their own.
+const ROOM: usize = 2 * BATCH * FRAME_MAX;
 
 /// A frame on its way back out, waiting for the read that brought it to be finished.
 #[derive(Clone, Copy)]

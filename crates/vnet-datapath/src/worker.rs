@@ -88,6 +88,11 @@ impl Worker {
                 }
             }
         }
+        // `send` has said yes to what is queued.
+        while !self.sends.is_empty() {
+            let now = self.clock.now();
+            self.send(now);
+        }
         let stats = self.stats();
         (self.forwarder, stats)
     }
@@ -115,6 +120,14 @@ impl Worker {
         while let Ok(job) = self.jobs.try_recv() {
             job(self);
         }
+        self.send(now);
+        if !self.sends.is_empty() {
+            let _ = rustix::io::write(&*self.wake, &1u64.to_ne_bytes());
+        }
+    }
+
+    /// Carries frames that `Pipeline::send` queued, and as many at most as a read brings.
+    fn send(&mut self, now: u64) {
         let mut sent = [false; 2];
         for _ in 0..SENDS {
             let forwarder = &mut self.forwarder;
@@ -131,9 +144,6 @@ impl Worker {
             if sent {
                 self.forwarder.flush_sent(port);
             }
-        }
-        if !self.sends.is_empty() {
-            let _ = rustix::io::write(&*self.wake, &1u64.to_ne_bytes());
         }
     }
 

@@ -1,15 +1,14 @@
 //! Pipelines over in-memory ports, with plugins written as WebAssembly text.
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+mod support;
+
 use std::time::{Duration, Instant};
 
-use vnet_datapath::{Direction, EngineError, MemoryEnd, Pipeline, PipelineStats, Place, Port, PortInfo};
+use support::{PASS, frame, port, settled, stage, wait_for};
+use vnet_datapath::{Direction, EngineError, Pipeline, Place, Port, PortInfo};
 use vnet_packet::Layer;
 use vnet_packet::gso::Offload;
-use vnet_runtime::{LoadOptions, Module, Source, Stage, StageOptions};
-
-const PASS: &str = r#"(module (memory (export "memory") 2) (global (export "vnet_frame") i32 (i32.const 65536))
-  (func (export "vnet_on_packet") (param i32 i32) (result i32) (i32.const 0)))"#;
 
 /// Drops frames whose first byte is 0xff, sends those back whose first byte is 0xee, passes the rest.
 const JUDGE: &str = r#"(module (memory (export "memory") 2) (global (export "vnet_frame") i32 (i32.const 65536))
@@ -42,64 +41,6 @@ const JUDGE_BATCH: &str = r#"(module (memory (export "memory") 2)
       (local.set $n (i32.sub (local.get $n) (i32.const 1)))
       (br $next))
     (i32.const 0)))"#;
-
-fn stage(wat: &str, ports: u16) -> Stage {
-    let source = Source::Bytes {
-        name: "test".into(),
-        bytes: wat.as_bytes().to_vec(),
-    };
-    let module = Module::load(
-        &source,
-        &LoadOptions {
-            cache: false,
-            ..LoadOptions::default()
-        },
-    )
-    .unwrap();
-    Stage::new(
-        &module,
-        StageOptions {
-            ports,
-            ..StageOptions::default()
-        },
-    )
-    .unwrap()
-}
-
-fn port(name: &str) -> (Port, MemoryEnd) {
-    Port::memory(PortInfo {
-        name: name.into(),
-        layer: Layer::L2,
-        mtu: 1500,
-    })
-    .unwrap()
-}
-
-fn frame(first: u8, number: u8) -> Vec<u8> {
-    let mut frame = vec![0; 60];
-    frame[0] = first;
-    frame[20] = number;
-    frame
-}
-
-fn wait_for<T>(what: &str, mut f: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    loop {
-        if let Some(value) = f() {
-            return value;
-        }
-        assert!(Instant::now() < deadline, "no {what} within 10 s");
-        std::thread::yield_now();
-    }
-}
-
-fn settled(pipeline: &Pipeline, came: u64) -> PipelineStats {
-    wait_for("balanced counters", || {
-        let stats = pipeline.stats().unwrap();
-        let rx: u64 = stats.ports.iter().map(|p| p.rx_packets).sum();
-        (rx == came && stats.balance() == 0).then_some(stats)
-    })
-}
 
 #[test]
 fn a_wire_carries_frames_both_ways_in_order() {
@@ -366,4 +307,67 @@ fn ethernet_and_bare_ip_are_not_joined() {
         Pipeline::wire(a, b),
         Err(EngineError::LayersDiffer { .. })
     ));
+}
+
+/// Asks for new checksums on every frame.
+const DIRTY: &str = r"(i32.store16 offset=14 (local.get $d)
+    (i32.or (i32.load16_u offset=14 (local.get $d)) (i32.const 256)))";
+
+#[test]
+fn a_partial_sum_that_csum_dirty_does_not_reach_is_completed_all_the_same() {
+    // UDP behind an IPv6 hop-by-hop header with padding.
+    let mut f = vec![0u8; 14 + 40 + 8 + 8 + 30];
+    f[12..14].copy_from_slice(&[0x86, 0xdd]);
+    f[14] = 0x60;
+    f[18..20].copy_from_slice(&46u16.to_be_bytes());
+    f[20..22].copy_from_slice(&[0, 64]);
+    f[22..54].copy_from_slice(&[0xfd; 32]);
+    f[54..62].copy_from_slice(&[17, 0, 1, 4, 0, 0, 0, 0]);
+    f[62..68].copy_from_slice(&[0x12, 0x34, 0, 80, 0, 38]);
+    f[70..].fill(7);
+    let (start, offset) = vnet_packet::checksum::seed(&mut f, Layer::L2).unwrap();
+    let offload = Offload {
+        needs_csum: true,
+        csum_start: start as u16,
+        csum_offset: offset as u16,
+        ..Offload::default()
+    };
+    let mut whole = f.clone();
+    assert!(vnet_packet::checksum::complete(&mut whole, start, offset));
+    let (a, mut ea) = port("a");
+    let pipeline = Pipeline::sink(a).unwrap();
+    pipeline
+        .attach(
+            Place::Port(0, Direction::Ingress),
+            stage(&support::batch(2, DIRTY), 1),
+            None,
+        )
+        .unwrap();
+    assert!(ea.push(&f, offload));
+    let got = pipeline.recv(Some(Duration::from_secs(10))).unwrap().unwrap();
+    assert_eq!(got.bytes, whole);
+}
+
+#[test]
+fn a_segment_longer_than_any_buffer_is_a_named_drop() {
+    // The longest payload length an IPv6 header can say, cut into one whole segment and a rest.
+    let mut f = vec![0u8; 14 + 40 + 20 + 65_515];
+    f[12..14].copy_from_slice(&[0x86, 0xdd]);
+    f[14] = 0x60;
+    f[18..22].copy_from_slice(&[0xff, 0xff, 6, 64]);
+    f[66] = 0x50;
+    let offload = Offload {
+        gso_type: 4,
+        gso_size: 65_515,
+        ..Offload::default()
+    };
+    let ((a, mut ea), (b, _eb)) = (port("a"), port("b"));
+    let pipeline = Pipeline::wire(a, b).unwrap();
+    let place = Place::Port(0, Direction::Ingress);
+    pipeline
+        .attach(place, stage(&support::batch(3, ""), 1), None)
+        .unwrap();
+    assert!(ea.push(&f, offload));
+    let stats = settled(&pipeline, 1);
+    assert_eq!(stats.ports[1].drops["oversize"], 1);
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use vnet_abi::{HEADROOM, flags};
 
+use crate::error::PluginError;
 use crate::failure::hexdump;
 use crate::frames::{Fate, Frame, Frames, Layer, Reason};
 use crate::module::Module;
@@ -15,6 +16,9 @@ use crate::stats::StageStats;
 
 /// Problems after which the rest is not looked at.
 const PROBLEMS_MAX: usize = 20;
+
+/// Timeouts after which the rest is not looked at: each costs its whole budget of CPU time.
+const TIMEOUTS_MAX: u64 = 50;
 
 /// Says what a check does.
 #[derive(Clone, Debug, PartialEq)]
@@ -158,10 +162,14 @@ impl Check<'_> {
         match Stage::new(self.module, options) {
             Ok(stage) => Some(stage),
             Err(error) => {
-                let hint = error
-                    .hint()
-                    .map(|hint| format!("; hint: {hint}"))
-                    .unwrap_or_default();
+                // A trap's hint is to run this check.
+                let hint = match &error {
+                    PluginError::Trap { .. } => String::new(),
+                    _ => error
+                        .hint()
+                        .map(|hint| format!("; hint: {hint}"))
+                        .unwrap_or_default(),
+                };
                 self.problem("start", &format!("{error}{hint}"), &[]);
                 None
             }
@@ -174,7 +182,7 @@ impl Check<'_> {
         let longest = (self.options.mtu as usize + ethernet).min(stage.traits().max_frame as usize);
         let mut samples = Samples::new(self.options.seed, self.layer, longest);
         let mut offered = 0;
-        while offered < self.options.frames && self.report.problems.len() < PROBLEMS_MAX {
+        while offered < self.options.frames && !self.is_hopeless() {
             let n = (1 + samples.below(stage.traits().batch)).min(self.options.frames - offered);
             let batch: Vec<_> = (0..n).map(|_| samples.next()).collect();
             let port = samples.below(2) as u16;
@@ -189,6 +197,11 @@ impl Check<'_> {
             }
         }
         self.add(&stage.stats());
+    }
+
+    fn is_hopeless(&self) -> bool {
+        let timeouts = self.report.faults.get("timeout").copied().unwrap_or(0);
+        self.report.problems.len() >= PROBLEMS_MAX || timeouts >= TIMEOUTS_MAX
     }
 
     /// Offers one batch and looks at every answer.

@@ -35,17 +35,17 @@ pub struct PortInfo {
 }
 
 impl PortInfo {
-    /// Refuses a frame that the device's link layer or MTU does not allow.
-    pub(crate) fn check(&self, frame: &[u8]) -> Result<(), EngineError> {
+    /// Refuses a frame that the device's link layer or its present MTU does not allow.
+    pub(crate) fn check(&self, frame: &[u8], mtu: u32) -> Result<(), EngineError> {
         let (least, overhead, kind) = match self.layer {
             Layer::L2 => (14, L2_OVERHEAD as usize, "an Ethernet frame has at least 14"),
             Layer::L3 => (20, 0, "an IP packet has at least 20"),
         };
-        let most = self.mtu as usize + overhead;
+        let most = mtu as usize + overhead;
         let why = if frame.len() < least {
             kind.to_owned()
         } else if frame.len() > most {
-            format!("with an MTU of {} at most {most} fit", self.mtu)
+            format!("with an MTU of {mtu} at most {most} fit")
         } else {
             return Ok(());
         };
@@ -169,6 +169,11 @@ impl Port {
         &self.info
     }
 
+    /// Takes note of the device's MTU after it changed.
+    pub fn set_mtu(&mut self, mtu: u32) {
+        self.info.mtu = mtu;
+    }
+
     /// Tells whether the device was deleted while the engine held it.
     #[must_use]
     pub fn is_gone(&self) -> bool {
@@ -243,9 +248,6 @@ impl Port {
         meta: &crate::frame::Meta,
         ts_ns: u64,
     ) {
-        if let Some(recorder) = &mut self.recorder {
-            recorder.record(&bytes[off..off + len], &meta.offload, ts_ns);
-        }
         let result = self.check(len, &meta.offload).and_then(|()| match &mut self.io {
             Io::Tap(tap) => tap.send(bytes, off, len, &meta.offload),
             Io::Packet(packet) => packet.send(bytes, off, len, &meta.offload),
@@ -256,6 +258,9 @@ impl Port {
             Ok(()) => {
                 self.counters.tx_packets += 1;
                 self.counters.tx_bytes += len as u64;
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.record(&bytes[off..off + len], &meta.offload, ts_ns);
+                }
             }
             Err(cause) => self.counters.drops.add(cause),
         }

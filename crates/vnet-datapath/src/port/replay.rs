@@ -110,6 +110,7 @@ impl Replay {
                 len,
                 Meta {
                     serial,
+                    missing: record.orig_len.saturating_sub(len as u32),
                     ..Meta::default()
                 },
             );
@@ -119,7 +120,12 @@ impl Replay {
 
     pub(crate) fn send(&mut self, frame: &[u8], meta: &Meta, ts_ns: u64) -> Result<(), Cause> {
         if let Some(writer) = &mut self.writer
-            && let Err(error) = writer.write(ts_ns, frame, frame.len() as u32, None)
+            && let Err(error) = writer.write(
+                ts_ns,
+                frame,
+                (frame.len() as u32).saturating_add(meta.missing),
+                None,
+            )
         {
             self.outcome.error.get_or_insert_with(|| error.to_string());
             return Err(Cause::TxError);

@@ -117,3 +117,23 @@ fn a_plugin_that_is_not_as_pure_as_it_says_is_found() {
     pure.flags = 7 & !1;
     assert!(report(&pure.text()).passed());
 }
+
+#[test]
+fn a_plugin_that_never_ends_is_not_waited_for_three_thousand_times() {
+    let report = report(&simple("", "(loop (br 0)) (i32.const 0)"));
+    assert_eq!(rules(&report), ["timeout"]);
+    assert!((50..100).contains(&report.faults["timeout"]), "{:?}", report.faults);
+    assert!(report.frames < 3000);
+}
+
+#[test]
+fn a_trap_at_the_start_is_reported_without_advice_to_run_this_very_check() {
+    let text = simple(r#"(func (export "_initialize") (unreachable))"#, "(i32.const 0)");
+    let report = report(&text);
+    assert_eq!(rules(&report), ["start"]);
+    let message = &report.problems[0].message;
+    assert!(
+        message.contains("unreachable") && !message.contains("plugin check"),
+        "{message}"
+    );
+}

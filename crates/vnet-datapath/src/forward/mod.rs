@@ -1,9 +1,10 @@
-use vnet_packet::gso::{self, Offload};
-use vnet_packet::{Layer, checksum};
-use vnet_runtime::{Fate, Frame, Frames, StageStats};
+mod door;
+
+use vnet_packet::Layer;
+use vnet_runtime::{Fate, Frames, StageStats};
 
 use crate::cause::{Cause, Causes};
-use crate::frame::{self, Accepts, Arrival, BATCH, FRAME_MAX, Got, HEADROOM, Landing, Meta, SPILL};
+use crate::frame::{Accepts, Arrival, BATCH, FRAME_MAX, Got, HEADROOM, Landing, Meta, SPILL};
 use crate::offload;
 use crate::path::{End, Hop, Path, Places, arriving, leaving};
 use crate::port::Port;
@@ -193,11 +194,17 @@ impl Forwarder {
     /// Carries what waits at a port; true when the port may have more.
     pub(crate) fn pump(&mut self, port: usize, now: u64) -> bool {
         let path = arriving(port);
-        let more = (0..ROUNDS).all(|_| match self.paths[path].hops.first().copied() {
-            Some(hop) if self.reads_in_place(port, hop) => self.pump_in_place(port, path, hop, now),
-            _ => self.pump_through_own(port, path, now),
-        });
-        self.settle_turns();
+        let mut more = true;
+        for _ in 0..ROUNDS {
+            more = match self.paths[path].hops.first().copied() {
+                Some(hop) if self.reads_in_place(port, hop) => self.pump_in_place(port, path, hop, now),
+                _ => self.pump_through_own(port, path, now),
+            };
+            self.settle_turns();
+            if !more {
+                break;
+            }
+        }
         if let Some(sink) = &mut self.sink {
             sink.ring();
             if self.ports[port].gone {
@@ -353,96 +360,6 @@ impl Forwarder {
         self.settle_turns();
     }
 
-    /// Carries one frame to hop `k` of a path, or to its end.
-    fn step(&mut self, path: usize, k: usize, bytes: &mut [u8], off: usize, len: usize, parcel: Parcel) {
-        let Some(&hop) = self.paths[path].hops.get(k) else {
-            match self.paths[path].end {
-                End::Port(port) => self.emit(port, bytes, off, len, parcel),
-                End::Sink => self.deliver(bytes, off, len, parcel),
-            }
-            return;
-        };
-        if parcel.meta.sent_by == Some(hop.stage) {
-            return self.step(path, k + 1, bytes, off, len, parcel);
-        }
-        let Some(accepts) = self.stages[hop.stage].as_ref().map(|s| s.accepts) else {
-            return;
-        };
-        let frame = &bytes[off..off + len];
-        let todo = parcel.meta.offload;
-        if accepts.takes(&todo) {
-            self.place(path, k, hop, len, parcel, |to| {
-                to[..len].copy_from_slice(frame);
-                Some(len)
-            });
-            return;
-        }
-        let parcel = Parcel {
-            meta: Meta {
-                offload: Offload::default(),
-                ..parcel.meta
-            },
-            ..parcel
-        };
-        if todo.gso_type == 0 {
-            let (start, offset) = (usize::from(todo.csum_start), usize::from(todo.csum_offset));
-            self.place(path, k, hop, len, parcel, |to| {
-                to[..len].copy_from_slice(frame);
-                checksum::complete(&mut to[..len], start, offset).then_some(len)
-            });
-            return;
-        }
-        let Ok(mut segments) = gso::segments(frame, self.layer, &todo) else {
-            self.ledger.drops.add(Cause::BadOffload);
-            return;
-        };
-        self.ledger.segmented += segments.count() as u64 - 1;
-        for _ in 0..segments.count() {
-            let longest = segments.longest();
-            self.place(path, k, hop, longest, parcel, |to| segments.next_into(to));
-        }
-    }
-
-    /// Puts one frame of at most `len` bytes into the next slot of a stage, running the stage first when it is full.
-    ///
-    /// `fill` writes the frame and returns its length, or `None` when its offload fields do not describe it.
-    fn place(
-        &mut self,
-        path: usize,
-        k: usize,
-        hop: Hop,
-        len: usize,
-        parcel: Parcel,
-        fill: impl FnOnce(&mut [u8]) -> Option<usize>,
-    ) {
-        if self.stages[hop.stage].as_ref().is_some_and(|s| s.is_full()) {
-            self.run(path, k);
-        }
-        let Some(stage) = self.stages[hop.stage].as_mut() else {
-            return;
-        };
-        if len > stage.max_frame {
-            stage.drops.add(Cause::Oversize);
-            self.ledger.stage_drops += 1;
-            return;
-        }
-        let off = stage.metas.len() * stage.stride + HEADROOM;
-        let Some(len) = fill(&mut stage.stage.arena().bytes[off..off + len]) else {
-            self.ledger.drops.add(Cause::BadOffload);
-            return;
-        };
-        let arrival = Arrival {
-            port: hop.port,
-            flags: hop.flags,
-            ts_ns: parcel.ts_ns,
-        };
-        stage.frames.push(Frame {
-            mark: parcel.mark,
-            ..frame::frame(off, len, &arrival, &parcel.meta.offload)
-        });
-        stage.metas.push(parcel.meta);
-    }
-
     /// Runs every stage of a path that has frames waiting, first to last.
     fn flush(&mut self, path: usize) {
         for k in 0..self.paths[path].hops.len() {
@@ -480,7 +397,7 @@ impl Forwarder {
                 self.ledger.appended += u64::from(frame.appended);
                 let (off, len) = (frame.off as usize, frame.len as usize);
                 if !matches!(frame.fate, Fate::Drop(_)) {
-                    settle(bytes, frame, &mut meta, self.layer);
+                    offload::settle(bytes, frame, &mut meta, self.layer);
                 }
                 let parcel = Parcel {
                     meta,
@@ -543,99 +460,5 @@ impl Forwarder {
         }
         turns.clear();
         self.turns = turns;
-    }
-
-    /// Writes a frame to a port, finishing in software what the port does not take.
-    fn emit(&mut self, port: usize, bytes: &mut [u8], off: usize, len: usize, parcel: Parcel) {
-        let todo = parcel.meta.offload;
-        let to = &mut self.ports[port];
-        if to.accepts().takes(&todo) {
-            return to.send(bytes, off, len, &parcel.meta, parcel.ts_ns);
-        }
-        let done = Meta {
-            offload: Offload::default(),
-            ..parcel.meta
-        };
-        if todo.gso_type == 0 {
-            let frame = &mut bytes[off..off + len];
-            if checksum::complete(frame, usize::from(todo.csum_start), usize::from(todo.csum_offset)) {
-                to.send(bytes, off, len, &done, parcel.ts_ns);
-            } else {
-                to.counters.drops.add(Cause::BadOffload);
-            }
-            return;
-        }
-        let Ok(mut segments) = gso::segments(&bytes[off..off + len], self.layer, &todo) else {
-            to.counters.drops.add(Cause::BadOffload);
-            return;
-        };
-        self.ledger.segmented += segments.count() as u64 - 1;
-        while let Some(len) = segments.next_into(&mut self.scratch[HEADROOM..]) {
-            to.send(&mut self.scratch, HEADROOM, len, &done, parcel.ts_ns);
-        }
-    }
-
-    /// Hands a frame to the receive queue, complete and in wire size.
-    fn deliver(&mut self, bytes: &mut [u8], off: usize, len: usize, parcel: Parcel) {
-        let Some(sink) = &mut self.sink else { return };
-        let todo = parcel.meta.offload;
-        let ledger = &mut self.ledger;
-        let mut push = |frame: &[u8]| {
-            if sink.push(frame, parcel.ts_ns) {
-                ledger.delivered += 1;
-            } else {
-                ledger.drops.add(Cause::SinkFull);
-            }
-        };
-        if todo.gso_type != 0 {
-            let Ok(mut segments) = gso::segments(&bytes[off..off + len], self.layer, &todo) else {
-                ledger.drops.add(Cause::BadOffload);
-                return;
-            };
-            let extra = segments.count() as u64 - 1;
-            while let Some(len) = segments.next_into(&mut self.scratch[HEADROOM..]) {
-                push(&self.scratch[HEADROOM..HEADROOM + len]);
-            }
-            ledger.segmented += extra;
-            return;
-        }
-        let frame = &mut bytes[off..off + len];
-        if todo.needs_csum
-            && !checksum::complete(frame, usize::from(todo.csum_start), usize::from(todo.csum_offset))
-        {
-            ledger.drops.add(Cause::BadOffload);
-            return;
-        }
-        push(frame);
-    }
-}
-
-/// Brings the work left on a frame in line with what its plugin did to it.
-fn settle(bytes: &mut [u8], frame: &Frame, meta: &mut Meta, layer: Layer) {
-    let todo = &mut meta.offload;
-    let moved = i64::from(meta.off) - i64::from(frame.off);
-    if moved != 0 {
-        offload::shift(todo, moved as i32);
-    }
-    if frame.csum_finished {
-        todo.needs_csum = false;
-    }
-    if todo.gso_type != 0 && frame.len < meta.len {
-        let packet = &bytes[frame.off as usize..(frame.off + frame.len) as usize];
-        if gso::segments(packet, layer, todo).is_ok_and(|s| s.count() == 1) {
-            todo.gso_type = 0;
-            todo.gso_size = 0;
-        }
-    }
-    if frame.csum_dirty {
-        let packet = &mut bytes[frame.off as usize..(frame.off + frame.len) as usize];
-        if todo.gso_type == 0 {
-            checksum::fix(packet, layer);
-            todo.needs_csum = false;
-        } else if let Some((start, offset)) = checksum::seed(packet, layer) {
-            todo.needs_csum = true;
-            todo.csum_start = start as u16;
-            todo.csum_offset = offset as u16;
-        }
     }
 }

@@ -1,0 +1,179 @@
+//! Doors: of a stage, of a port, of the receive queue. What one does not take as it is, is finished there in software.
+
+use vnet_packet::checksum;
+use vnet_packet::gso::{self, Offload};
+use vnet_runtime::Frame;
+
+use super::{Forwarder, Ledger, Parcel};
+use crate::cause::Cause;
+use crate::frame::{self, Arrival, HEADROOM, Meta};
+use crate::path::{End, Hop};
+
+impl Forwarder {
+    /// Carries one frame to hop `k` of a path, or to its end.
+    pub(super) fn step(
+        &mut self,
+        path: usize,
+        k: usize,
+        bytes: &mut [u8],
+        off: usize,
+        len: usize,
+        parcel: Parcel,
+    ) {
+        let Some(&hop) = self.paths[path].hops.get(k) else {
+            match self.paths[path].end {
+                End::Port(port) => self.emit(port, bytes, off, len, parcel),
+                End::Sink => self.deliver(bytes, off, len, parcel),
+            }
+            return;
+        };
+        if parcel.meta.sent_by == Some(hop.stage) {
+            return self.step(path, k + 1, bytes, off, len, parcel);
+        }
+        let Some(accepts) = self.stages[hop.stage].as_ref().map(|s| s.accepts) else {
+            return;
+        };
+        let frame = &bytes[off..off + len];
+        let todo = parcel.meta.offload;
+        if accepts.takes(&todo) {
+            self.place(path, k, hop, len, parcel, |to| {
+                to[..len].copy_from_slice(frame);
+                Some(len)
+            });
+            return;
+        }
+        let parcel = Parcel {
+            meta: Meta {
+                offload: Offload::default(),
+                ..parcel.meta
+            },
+            ..parcel
+        };
+        if todo.gso_type == 0 {
+            let (start, offset) = (usize::from(todo.csum_start), usize::from(todo.csum_offset));
+            self.place(path, k, hop, len, parcel, |to| {
+                to[..len].copy_from_slice(frame);
+                checksum::complete(&mut to[..len], start, offset).then_some(len)
+            });
+            return;
+        }
+        let Ok(mut segments) = gso::segments(frame, self.layer, &todo) else {
+            self.ledger.drops.add(Cause::BadOffload);
+            return;
+        };
+        self.ledger.segmented += segments.count() as u64 - 1;
+        for _ in 0..segments.count() {
+            let longest = segments.longest();
+            self.place(path, k, hop, longest, parcel, |to| segments.next_into(to));
+        }
+    }
+
+    /// Puts one frame of at most `len` bytes into the next slot of a stage, running the stage first when it is full.
+    ///
+    /// `fill` writes the frame and returns its length, or `None` when its offload fields do not describe it.
+    fn place(
+        &mut self,
+        path: usize,
+        k: usize,
+        hop: Hop,
+        len: usize,
+        parcel: Parcel,
+        fill: impl FnOnce(&mut [u8]) -> Option<usize>,
+    ) {
+        if self.stages[hop.stage].as_ref().is_some_and(|s| s.is_full()) {
+            self.run(path, k);
+        }
+        let Some(stage) = self.stages[hop.stage].as_mut() else {
+            return;
+        };
+        if len > stage.max_frame {
+            stage.drops.add(Cause::Oversize);
+            self.ledger.stage_drops += 1;
+            return;
+        }
+        let off = stage.metas.len() * stage.stride + HEADROOM;
+        let Some(len) = fill(&mut stage.stage.arena().bytes[off..off + len]) else {
+            self.ledger.drops.add(Cause::BadOffload);
+            return;
+        };
+        let arrival = Arrival {
+            port: hop.port,
+            flags: hop.flags,
+            ts_ns: parcel.ts_ns,
+        };
+        stage.frames.push(Frame {
+            mark: parcel.mark,
+            ..frame::frame(off, len, &arrival, &parcel.meta.offload)
+        });
+        stage.metas.push(parcel.meta);
+    }
+
+    /// Writes a frame to a port, finishing in software what the port does not take.
+    pub(super) fn emit(&mut self, port: usize, bytes: &mut [u8], off: usize, len: usize, parcel: Parcel) {
+        let todo = parcel.meta.offload;
+        let to = &mut self.ports[port];
+        if to.accepts().takes(&todo) {
+            return to.send(bytes, off, len, &parcel.meta, parcel.ts_ns);
+        }
+        let done = Meta {
+            offload: Offload::default(),
+            ..parcel.meta
+        };
+        if todo.gso_type == 0 {
+            let frame = &mut bytes[off..off + len];
+            if checksum::complete(frame, usize::from(todo.csum_start), usize::from(todo.csum_offset)) {
+                to.send(bytes, off, len, &done, parcel.ts_ns);
+            } else {
+                to.counters.drops.add(Cause::BadOffload);
+            }
+            return;
+        }
+        let Ok(mut segments) = gso::segments(&bytes[off..off + len], self.layer, &todo) else {
+            to.counters.drops.add(Cause::BadOffload);
+            return;
+        };
+        self.ledger.segmented += segments.count() as u64 - 1;
+        while let Some(len) = segments.next_into(&mut self.scratch[HEADROOM..]) {
+            to.send(&mut self.scratch, HEADROOM, len, &done, parcel.ts_ns);
+        }
+        for _ in 0..segments.remaining() {
+            to.counters.drops.add(Cause::Oversize);
+        }
+    }
+
+    /// Hands a frame to the receive queue, complete and in wire size.
+    fn deliver(&mut self, bytes: &mut [u8], off: usize, len: usize, parcel: Parcel) {
+        let Some(sink) = &mut self.sink else { return };
+        let todo = parcel.meta.offload;
+        let ledger = &mut self.ledger;
+        let mut push = |ledger: &mut Ledger, frame: &[u8]| {
+            if sink.push(frame, parcel.ts_ns) {
+                ledger.delivered += 1;
+            } else {
+                ledger.drops.add(Cause::SinkFull);
+            }
+        };
+        if todo.gso_type != 0 {
+            let Ok(mut segments) = gso::segments(&bytes[off..off + len], self.layer, &todo) else {
+                ledger.drops.add(Cause::BadOffload);
+                return;
+            };
+            ledger.segmented += segments.count() as u64 - 1;
+            while let Some(len) = segments.next_into(&mut self.scratch[HEADROOM..]) {
+                push(ledger, &self.scratch[HEADROOM..HEADROOM + len]);
+            }
+            for _ in 0..segments.remaining() {
+                ledger.drops.add(Cause::Oversize);
+            }
+            return;
+        }
+        let frame = &mut bytes[off..off + len];
+        if todo.needs_csum
+            && !checksum::complete(frame, usize::from(todo.csum_start), usize::from(todo.csum_offset))
+        {
+            ledger.drops.add(Cause::BadOffload);
+            return;
+        }
+        push(ledger, frame);
+    }
+}
