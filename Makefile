@@ -82,5 +82,6 @@ $(VENV)/.tools: requirements-dev.txt | setup-demo
 
 # The package as a user gets it, built by the same back end, with the maturin that is already in the venv.
 $(VENV)/.vnet: $(VENV)/.tools $(PACKAGE_SOURCES)
+	@echo 'building vnet: about five minutes the first time, on two cores' >&2
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --force-reinstall .
 	@touch $@

@@ -33,12 +33,11 @@ def expected() -> str:
     return digest.hexdigest()
 
 
+CHAINS = [["nat.c"], ["nat.c", "verify.c"], ["verify.c", "nat.c", "verify.c"], ["finish", "verify.c"], ["finish"]]
+
+
 @pytest.mark.parametrize("kind", ["tap", "veth"])
-@pytest.mark.parametrize(
-    "chain",
-    [["nat.c"], ["nat.c", "verify.c"], ["verify.c", "nat.c", "verify.c"], ["finish", "verify.c"], ["finish"]],
-    ids="+".join,
-)
+@pytest.mark.parametrize("chain", CHAINS, ids="+".join)
 def test_rewritten_offloads_arrive_whole(lab: Lab, built: dict[str, Path], kind: str, chain: list[str]) -> None:
     finishes = "finish" in chain
     target = FAR if finishes else TRANSLATED
@@ -81,10 +80,10 @@ def test_rewritten_offloads_arrive_whole(lab: Lab, built: dict[str, Path], kind:
             assert (counters["oversize"], counters["wrong"]) == (0, 0)
             continue
         assert counters["odd"] == 0
-        if chain[0] != "verify.c":
+        if chain[0] == "verify.c":
+            assert (counters["super"], counters["partial"]) == (0, 0)
+        elif kind == "veth" or "verify.c" not in chain:
+            # A TAP is asked for what the whole chain takes; a veth end sends what it likes.
             assert counters["super"] > 0
             assert counters["partial"] >= counters["super"]
-        else:
-            assert (counters["super"], counters["partial"]) == (0, 0)
-        if name == "finish" and chain[-1] == "finish":
-            assert counters["finished"] > 0
+            assert not finishes or counters["finished"] > 0

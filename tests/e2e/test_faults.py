@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -61,6 +60,11 @@ def engine(tap: vnet.Tap) -> vnet.PipelineStats:
     return stats
 
 
+def named(drops: Mapping[str, int]) -> dict[str, int]:
+    """Return the reasons that occurred."""
+    return {reason: count for reason, count in drops.items() if count}
+
+
 def adds_up(stage: vnet.StageStats) -> bool:
     return stage.packets_in + stage.appended == stage.passed + stage.dropped + stage.redirected + stage.tx
 
@@ -72,7 +76,7 @@ def test_a_fault_costs_one_frame_is_named_and_harms_nobody_else(lab: Lab, bad: v
         after = show(bad, *[ORDINARY] * 5, ASKING, *[ORDINARY] * 5)
         stats = handle.stats
         assert dict(stats.faults) == {guest.kind: 1}
-        assert +_counter(stats.drops) == ({guest.drop: 1} if guest.drop else {})
+        assert named(stats.drops) == ({guest.drop: 1} if guest.drop else {})
         lost = 1 if guest.drop else 0
         assert (stats.passed, stats.dropped, after.stage_drops) == (11 - lost, lost, lost)
         assert after.ports[0].tx_packets == 11 - lost
@@ -87,12 +91,6 @@ def test_a_fault_costs_one_frame_is_named_and_harms_nobody_else(lab: Lab, bad: v
         assert stats.last_fault.hexdump.startswith("0000  02 00 00 00 00 05")
         assert guest.kind == "error" or "function" in stats.last_fault.backtrace
         assert any(guest.kind in line.message for line in handle.logs)
-
-
-def _counter(drops: object) -> dict[str, int]:
-    from collections import Counter
-
-    return Counter(drops)  # type: ignore[call-overload,no-any-return]
 
 
 @pytest.mark.parametrize("name", UNSTARTABLE)
@@ -151,7 +149,7 @@ def test_a_plugin_that_tripped_comes_back_into_service(lab: Lab, bad: vnet.Tap, 
         assert stats.passed == before + 20
         assert stats.state in ("half-open", "running")
         assert adds_up(stats)
-        assert set(+_counter(stats.drops)) <= {"fault", "tripped", "backoff"}
+        assert set(named(stats.drops)) <= {"fault", "tripped", "backoff"}
 
 
 def test_the_process_survives_every_guest_though_faulthandler_came_after_the_first(lab: Lab, tmp_path: Path) -> None:
@@ -195,4 +193,3 @@ def test_a_device_that_is_closed_in_the_middle_of_an_endless_loop_closes(lab: La
         bad.send(ASKING)
     bad.close()
     assert "bad0" not in lab.interfaces()
-    assert subprocess.run(["true"], check=False).returncode == 0

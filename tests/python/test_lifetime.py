@@ -210,11 +210,15 @@ def test_a_device_is_gone_when_its_maker_ends_though_a_forked_child_lives() -> N
     assert os.waitpid(child, 0)[1] == 0
 
 
-def test_a_forked_child_makes_its_own_devices() -> None:
+@pytest.mark.parametrize("_", range(5))
+def test_a_forked_child_makes_its_own_devices(_: int) -> None:
     with vnet.Tap("tap0") as tap:
         tap.attach("count")
         child = os.fork()
         if child == 0:
+            # A child that hangs ends too.
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(20)
             try:
                 with vnet.Tap("tap1") as own:
                     counter = own.attach("count", direction="egress")

@@ -129,8 +129,8 @@ mod tests {
 
     #[test]
     fn refuses_what_names_no_file_and_a_key_given_twice() {
-        assert!(parse("").unwrap_err().contains("names no file"));
-        assert!(parse(":k=v").unwrap_err().contains("names no file"));
-        assert!(parse("p:k=1,k=2").unwrap_err().contains("twice"));
+        assert!(parse("").expect_err("refused").contains("names no file"));
+        assert!(parse(":k=v").expect_err("refused").contains("names no file"));
+        assert!(parse("p:k=1,k=2").expect_err("refused").contains("twice"));
     }
 }

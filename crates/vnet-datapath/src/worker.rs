@@ -2,12 +2,14 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
+use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use vnet_sys::thread::thread_cpu_time;
 
 use crate::clock::Clock;
 use crate::forward::Forwarder;
+use crate::port::Port;
 use crate::ring::FrameReceiver;
 use crate::stats::PipelineStats;
 
@@ -17,8 +19,17 @@ const WAKE: u64 = u64::MAX;
 /// Frames taken from the send queue before the ports get their turn.
 const SENDS: usize = 64;
 
+/// Turns of [`SENDS`] frames that empty any send queue.
+const PASSES: usize = 512;
+
 /// Wake-ups in a row that report an error and bring nothing, before a port counts as gone.
 const ERRORS: u32 = 16;
+
+/// How often a silent interface is looked after.
+const WATCH: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 250_000_000,
+};
 
 /// Something asked of the worker, done between two batches.
 pub(crate) type Job = Box<dyn FnOnce(&mut Worker) + Send>;
@@ -71,7 +82,8 @@ impl Worker {
         };
         let mut events = [blank; 4];
         while !self.stopping {
-            let n = match epoll::wait(&self.epoll, &mut events, None) {
+            let wait = self.watches().then_some(WATCH);
+            let n = match epoll::wait(&self.epoll, &mut events, wait.as_ref()) {
                 Ok(n) => n,
                 Err(Errno::INTR) => continue,
                 Err(errno) => {
@@ -80,6 +92,9 @@ impl Worker {
                 }
             };
             self.wakeups += 1;
+            if n == 0 {
+                self.watch();
+            }
             let now = self.clock.now();
             for event in &events[..n] {
                 match event.data.u64() {
@@ -95,6 +110,20 @@ impl Worker {
         }
         let stats = self.stats();
         (self.forwarder, stats)
+    }
+
+    fn watches(&self) -> bool {
+        self.forwarder.ports.iter().any(Port::must_be_watched)
+    }
+
+    /// Looks after devices whose end the kernel does not report.
+    fn watch(&mut self) {
+        for port in 0..self.forwarder.ports.len() {
+            let watched = &self.forwarder.ports[port];
+            if watched.must_be_watched() && watched.has_vanished() {
+                self.forwarder.lose(port);
+            }
+        }
     }
 
     fn ready(&mut self, port: usize, flags: EventFlags, now: u64) {
@@ -118,6 +147,13 @@ impl Worker {
     fn woken(&mut self, now: u64) {
         let _ = rustix::io::read(&*self.wake, &mut [0u8; 8]);
         while let Ok(job) = self.jobs.try_recv() {
+            // What was sent before the job was asked for comes before it; who sends for ever does not keep it waiting.
+            for _ in 0..PASSES {
+                if self.sends.is_empty() {
+                    break;
+                }
+                self.send(now);
+            }
             job(self);
         }
         self.send(now);
@@ -150,12 +186,7 @@ impl Worker {
     pub(crate) fn stats(&mut self) -> PipelineStats {
         let ledger = self.forwarder.ledger.clone();
         PipelineStats {
-            ports: self
-                .forwarder
-                .ports
-                .iter_mut()
-                .map(crate::port::Port::stats)
-                .collect(),
+            ports: self.forwarder.ports.iter_mut().map(Port::stats).collect(),
             stages: self.forwarder.all_stats(),
             sent_in: ledger.sent_in,
             appended: ledger.appended,

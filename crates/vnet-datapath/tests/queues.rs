@@ -27,6 +27,25 @@ fn frames_that_were_sent_leave_before_the_pipeline_ends() {
 }
 
 #[test]
+fn what_was_sent_comes_before_what_was_asked_for_later() {
+    let (a, mut ea) = port("a");
+    let pipeline = Pipeline::sink(a).unwrap();
+    for _ in 0..200 {
+        let place = Place::Port(0, Direction::Egress);
+        let drop_all = stage(
+            &batch(0, "(i32.store8 offset=12 (local.get $d) (i32.const 1))"),
+            1,
+        );
+        let id = pipeline.attach(place, drop_all, None).unwrap();
+        for n in 0..10 {
+            pipeline.send(0, &frame(2, n)).unwrap();
+        }
+        assert_eq!(pipeline.detach(id).unwrap().dropped, 10);
+    }
+    assert_eq!(ea.pop(), None);
+}
+
+#[test]
 fn a_time_beyond_every_clock_waits_for_ever() {
     let (a, mut ea) = port("a");
     let pipeline = Pipeline::sink(a).unwrap();

@@ -301,7 +301,7 @@ fn broke(fate: Fate, rule: &str) -> bool {
 
 fn words(rule: &str) -> &'static str {
     match rule {
-        "bad_desc" => "it moved a frame out of its slot",
+        "bad_desc" => "it moved a frame out of its slot, or gave it a length that does not fit",
         "bad_verdict" => "it answered a verdict that does not exist, or UNSET or DROP for an appended frame",
         "bad_port" => "it redirected a frame to a port that does not exist, or to the arrival port",
         "bad_append" => "it appended more frames than there are descriptors left",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{ValidationError, Validator};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use crate::error::Refusal;
 
@@ -139,6 +139,24 @@ fn join(path: &str, key: &str) -> String {
     }
 }
 
+/// An integer no guest can be given.
+struct OutOfRange;
+
+/// Returns the integer that a number is, where it is one: 1.0 is, as JSON schema has it.
+fn integer(number: &Number) -> Result<Option<i64>, OutOfRange> {
+    // The f64 at i64's ends: what is rounded there may be beyond.
+    const END: f64 = 9_223_372_036_854_775_808.0;
+    if let Some(exact) = number.as_i64() {
+        return Ok(Some(exact));
+    }
+    // What JSON writes as an integer beyond u64 arrives as a float.
+    match number.as_f64() {
+        Some(float) if float.fract() != 0.0 => Ok(None),
+        Some(float) if float.abs() < END => Ok(Some(float as i64)),
+        _ => Err(OutOfRange),
+    }
+}
+
 /// The configuration as the guest asks for it.
 #[derive(Debug)]
 pub(crate) struct Config {
@@ -166,17 +184,17 @@ impl Config {
         }
         let mut values = BTreeMap::new();
         for (key, value) in map {
-            if value.as_u64().is_some_and(|n| i64::try_from(n).is_err()) {
-                return Err(Refusal::new(format!(
+            let number = value.as_number().map(integer).transpose().map_err(|OutOfRange| {
+                Refusal::new(format!(
                     "config key {key:?} must fit a signed 64-bit integer; it is {value}"
-                )));
-            }
+                ))
+            })?;
             let text = match value {
                 Value::Null => None,
                 Value::String(text) => Some(text.clone()),
                 other => Some(other.to_string()),
             };
-            let int = value.as_bool().map(i64::from).or_else(|| value.as_i64());
+            let int = value.as_bool().map(i64::from).or(number.flatten());
             values.insert(key.clone(), Entry { int, text });
         }
         Ok(Config {

@@ -221,9 +221,9 @@ fn release(device: &Device, line: &mut Line) -> Result<Port, Error> {
     device.take_port(line)
 }
 
-/// Puts a port back: into a pipeline of its own where plugins are at work, else aside until frames are wanted.
+/// Puts a port back: into a pipeline of its own where plugins or a recording are at work, else aside until frames are wanted.
 fn give_back(device: &Device, line: &mut Line, port: Port) {
-    *line = if device.inner.attachments.is_empty() {
+    *line = if device.inner.attachments.is_empty() && !port.is_recorded() {
         Line::Idle(Source::Port(Box::new(Mutex::new(port))))
     } else {
         match Pipeline::sink(port) {

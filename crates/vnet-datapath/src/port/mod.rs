@@ -180,6 +180,22 @@ impl Port {
         self.gone
     }
 
+    /// Tells whether the port's frames are being recorded.
+    #[must_use]
+    pub fn is_recorded(&self) -> bool {
+        self.recorder.is_some()
+    }
+
+    /// Tells whether the device may vanish without another word, so that somebody must look from time to time.
+    pub(crate) fn must_be_watched(&self) -> bool {
+        !self.gone && matches!(&self.io, Io::Packet(packet) if packet.is_silent())
+    }
+
+    /// Looks whether the device is still there; true when it is not.
+    pub(crate) fn has_vanished(&self) -> bool {
+        matches!(&self.io, Io::Packet(packet) if packet.has_vanished())
+    }
+
     pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
         match &self.io {
             Io::Tap(tap) => Some(tap.fd()),

@@ -17,11 +17,21 @@ const MACS: usize = 12;
 /// A packet socket bound to one interface, with a virtio-net header before each frame.
 pub(crate) struct Packet {
     socket: PacketSocket,
+    /// Nothing was received since the interface went down, or ever: af_packet.c reports no deletion then.
+    silent: bool,
 }
 
 impl Packet {
     pub(crate) fn new(socket: PacketSocket) -> Self {
-        Self { socket }
+        Self { socket, silent: true }
+    }
+
+    pub(crate) fn is_silent(&self) -> bool {
+        self.silent
+    }
+
+    pub(crate) fn has_vanished(&self) -> bool {
+        index_to_name(&self.socket, self.socket.ifindex()).is_err()
     }
 
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
@@ -64,12 +74,16 @@ impl Packet {
                         counters.drops.add(Cause::BadOffload);
                         Got::Full
                     }
-                    // af_packet.c reports ENETDOWN once, both when the interface goes down and when it is deleted.
-                    _ if index_to_name(&self.socket, self.socket.ifindex()).is_ok() => Got::Empty,
-                    _ => Got::Gone,
+                    // af_packet.c reports ENETDOWN once, when the interface goes down, be it to be deleted or not.
+                    _ if self.has_vanished() => Got::Gone,
+                    _ => {
+                        self.silent = true;
+                        Got::Empty
+                    }
                 };
             }
         };
+        self.silent = false;
         for (i, info) in arrived[..n].iter().enumerate() {
             counters.rx_packets += 1;
             counters.rx_bytes += info.len as u64;

@@ -126,3 +126,12 @@ impl Tap {
         }
     }
 }
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        // A persistent device keeps its offload settings, and who opens it next may not expect them.
+        if self.asked.is_some_and(|asked| asked != Accepts::NONE) {
+            let _ = tun::set_offload(self.fd.as_fd(), OffloadMask::NONE);
+        }
+    }
+}

@@ -122,7 +122,11 @@ fn a_plugin_that_is_not_as_pure_as_it_says_is_found() {
 fn a_plugin_that_never_ends_is_not_waited_for_three_thousand_times() {
     let report = report(&simple("", "(loop (br 0)) (i32.const 0)"));
     assert_eq!(rules(&report), ["timeout"]);
-    assert!((50..100).contains(&report.faults["timeout"]), "{:?}", report.faults);
+    assert!(
+        (50..100).contains(&report.faults["timeout"]),
+        "{:?}",
+        report.faults
+    );
     assert!(report.frames < 3000);
 }
 

@@ -144,3 +144,42 @@ fn a_config_that_does_not_fit_the_buffer_is_refused() {
         .to_string();
     assert!(error.contains("3008 bytes") && error.contains("2048"), "{error}");
 }
+
+#[test]
+fn integers_are_exact_or_refused() {
+    let asks = simple(
+        r#"(import "vnet" "config_int" (func $int (param i32 i32 i64) (result i64)))
+           (import "vnet" "counter" (func $counter (param i32 i32) (result i32)))
+           (import "vnet" "count" (func $count (param i32 i64)))
+           (data (i32.const 0) "n")
+           (func (export "_initialize")
+             (call $count
+               (call $counter (i32.const 0) (i32.const 1))
+               (call $int (i32.const 0) (i32.const 1) (i64.const 77))))"#,
+        "(i32.const 0)",
+    );
+    let asked = |text: &str| {
+        let config = serde_json::from_str(text).unwrap();
+        attempt(&asks, config).map(|rig| rig.stats().counters["n"] as i64)
+    };
+    for (config, expected) in [
+        (r#"{"n": 9223372036854775807}"#, i64::MAX),
+        (r#"{"n": -9223372036854775808}"#, i64::MIN),
+        (r#"{"n": 3.0}"#, 3),
+        (r#"{"n": true}"#, 1),
+        (r#"{"n": 3.5}"#, 77),
+        (r#"{"n": "3"}"#, 77),
+        (r#"{}"#, 77),
+    ] {
+        assert_eq!(asked(config).unwrap(), expected, "{config}");
+    }
+    for number in [
+        "9223372036854775808",
+        "-9223372036854775809",
+        "18446744073709551616",
+        "-18446744073709551616",
+    ] {
+        let error = asked(&format!(r#"{{"n": {number}}}"#)).unwrap_err().to_string();
+        assert!(error.contains("signed 64-bit"), "{number}: {error}");
+    }
+}

@@ -43,7 +43,8 @@ impl Device {
     /// [`Error::Gone`] when the device vanished, [`Error::Closed`] when it is closed meanwhile, [`Error::Unsupported`] while
     /// a wire has its frames.
     pub fn recv(&self, timeout: Option<Duration>) -> Result<Option<Frame>, Error> {
-        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        // A time beyond what the clock can express is for ever.
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             let slice = left.map_or(SLICE, |left| left.min(SLICE));

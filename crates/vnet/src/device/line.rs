@@ -128,18 +128,30 @@ impl Device {
         if self.inner.life.is_over() {
             return Err(self.closed_error());
         }
-        match &*self.inner.line.read() {
-            Line::Closed => Err(self.closed_error()),
-            Line::Idle(_) => Ok(None),
-            Line::Sink(pipeline) => use_it(pipeline, 0).map(Some),
-            Line::Wired(wire, side) => match wire.upgrade() {
-                None => Err(self.closed_error()),
-                Some(_) if !wired_too => Err(Error::Unsupported {
-                    what: format!("{self} is part of a wire, which has its frames"),
-                    hint: Some("close the wire, or record the device instead".into()),
-                }),
-                Some(wire) => wire.on_pipeline(|pipeline| use_it(pipeline, *side)).map(Some),
-            },
+        loop {
+            // Declared before the line, so dropped after it: this may be the last handle, whose end writes to the line.
+            let held;
+            let line = self.inner.line.read();
+            match &*line {
+                Line::Closed => return Err(self.closed_error()),
+                Line::Idle(_) => return Ok(None),
+                Line::Sink(pipeline) => return use_it(pipeline, 0).map(Some),
+                Line::Wired(..) if !wired_too => {
+                    return Err(Error::Unsupported {
+                        what: format!("{self} is part of a wire, which has its frames"),
+                        hint: Some("close the wire, or record the device instead".into()),
+                    });
+                }
+                Line::Wired(wire, side) => {
+                    held = wire.upgrade();
+                    if let Some(wire) = &held {
+                        return wire.on_pipeline(|pipeline| use_it(pipeline, *side)).map(Some);
+                    }
+                }
+            }
+            // The wire is just ending and gives the port back as soon as it gets the line.
+            drop(line);
+            std::thread::yield_now();
         }
     }
 
@@ -164,7 +176,11 @@ impl Device {
             return Ok(Port::packet(socket, info));
         }
         match std::mem::replace(line, Line::Closed) {
-            Line::Idle(Source::Port(port)) => Ok(port.into_inner().unwrap_or_else(PoisonError::into_inner)),
+            Line::Idle(Source::Port(port)) => {
+                let mut port = port.into_inner().unwrap_or_else(PoisonError::into_inner);
+                port.set_mtu(info.mtu);
+                Ok(port)
+            }
             Line::Idle(Source::Tun(fd)) => Ok(Port::tap(fd, info)),
             other => {
                 *line = other;

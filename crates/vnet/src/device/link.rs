@@ -177,7 +177,9 @@ impl Device {
     /// # Errors
     /// [`Error::Invalid`] when the interface cannot have it, else as [`Device::up`].
     pub fn set_mtu(&self, mtu: u32) -> Result<(), Error> {
-        self.change(|netlink, index| netlink.set_mtu(index, mtu))
+        self.change(|netlink, index| netlink.set_mtu(index, mtu))?;
+        self.on_present_pipeline(|pipeline, port| Ok(pipeline.set_mtu(port, mtu)?))?;
+        Ok(())
     }
 
     /// Adds an address such as `10.0.0.2/24`; a bare address is /32, or /128.
