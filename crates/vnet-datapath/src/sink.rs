@@ -161,6 +161,7 @@ impl SinkReceiver {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 mod tests {
     use std::sync::atomic::AtomicU32;
 

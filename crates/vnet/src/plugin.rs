@@ -230,40 +230,6 @@ impl From<Direction> for vnet_datapath::Direction {
     }
 }
 
-impl FromStr for Plugin {
-    type Err = Error;
-
-    /// Reads `FILE[:key=val,...]` as `--plugin` takes it.
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let (source, pairs) = match text.find(':') {
-            Some(at) if text[at + 1..].contains('=') => (&text[..at], &text[at + 1..]),
-            _ => (text.strip_suffix(':').unwrap_or(text), ""),
-        };
-        if source.is_empty() {
-            return Err(Error::Invalid {
-                what: format!("plugin {text:?} names no file"),
-                hint: Some("write FILE[:key=val,...], for example drop_bcast:allow_arp=true".into()),
-            });
-        }
-        let config = pairs
-            .split(',')
-            .filter(|pair| !pair.is_empty())
-            .map(|pair| match pair.split_once('=') {
-                Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-                _ => Err(Error::Invalid {
-                    what: format!("plugin option {pair:?} of {source} is not key=value"),
-                    hint: Some("write FILE:key=val,key=val".into()),
-                }),
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(Self {
-            source: source.to_owned(),
-            config: Config::Text(config),
-            ..Self::default()
-        })
-    }
-}
-
 impl FromStr for Direction {
     type Err = Error;
 
@@ -285,15 +251,21 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn config(text: &str, schema: Option<&Value>) -> Value {
-        text.parse::<Plugin>().unwrap().config.json(schema)
+    fn config(pairs: &[(&str, &str)], schema: Option<&Value>) -> Value {
+        let pairs = pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        Config::Text(pairs.collect()).json(schema)
     }
 
     #[test]
     fn a_command_line_is_typed_by_the_schema() {
         let schema = json!({"properties": {"name": {"type": "string"}, "loss": {"type": "number"}, "n": {"type": "integer"}}});
         assert_eq!(
-            config("p.wasm:name=7,loss=7,n=7,other=7", Some(&schema)),
+            config(
+                &[("name", "7"), ("loss", "7"), ("n", "7"), ("other", "7")],
+                Some(&schema)
+            ),
             json!({"name": "7", "loss": 7, "n": 7, "other": 7})
         );
     }
@@ -301,7 +273,10 @@ mod tests {
     #[test]
     fn a_command_line_without_a_schema_is_integer_boolean_or_text() {
         assert_eq!(
-            config("p.wasm:a=-1,b=true,c=1.5,d=10.0.0.1", None),
+            config(
+                &[("a", "-1"), ("b", "true"), ("c", "1.5"), ("d", "10.0.0.1")],
+                None
+            ),
             json!({"a": -1, "b": true, "c": "1.5", "d": "10.0.0.1"})
         );
     }
@@ -309,21 +284,17 @@ mod tests {
     #[test]
     fn what_does_not_fit_its_type_stays_text_for_the_schema_to_refuse() {
         let schema = json!({"properties": {"n": {"type": "integer"}}});
-        assert_eq!(config("p.wasm:n=many", Some(&schema)), json!({"n": "many"}));
+        assert_eq!(config(&[("n", "many")], Some(&schema)), json!({"n": "many"}));
     }
 
     #[test]
-    fn a_plugin_without_options_may_have_a_colon_in_its_path() {
-        assert_eq!("dir:x/p.wasm".parse::<Plugin>().unwrap().source, "dir:x/p.wasm");
-        assert_eq!("drop_bcast".parse::<Plugin>().unwrap().source, "drop_bcast");
-    }
-
-    #[test]
-    fn bad_options_are_named() {
-        let error = "p.wasm:a=1,b".parse::<Plugin>().unwrap_err();
-        assert!(error.to_string().contains("\"b\""), "{error}");
-        assert_eq!(error.exit_code(), 2);
-        assert!(":a=1".parse::<Plugin>().is_err());
+    fn a_shipped_plugin_is_also_found_by_its_file_name() {
+        assert_eq!(
+            Plugin::new("drop_bcast.wasm").module().unwrap().name(),
+            "drop_bcast"
+        );
+        let error = Plugin::new("./drop_bcast.wasm").module().unwrap_err();
+        assert!(error.to_string().contains("does not exist"), "{error}");
     }
 
     #[test]

@@ -408,7 +408,7 @@ impl Forwarder {
                     Fate::Pass | Fate::Unset => self.step(path, k + 1, bytes, off, len, parcel),
                     Fate::Tx => self.turn(hop, hop.device, bytes, off, len, parcel),
                     Fate::Redirect(_) if hop.on_wire => {
-                        self.turn(hop, 1 - hop.device, bytes, off, len, parcel)
+                        self.turn(hop, 1 - hop.device, bytes, off, len, parcel);
                     }
                     Fate::Redirect(_) => self.ledger.drops.add(Cause::NoPort),
                     Fate::Drop(_) => self.ledger.stage_drops += 1,
