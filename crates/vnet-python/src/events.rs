@@ -37,7 +37,15 @@ pub(crate) fn keep_events() {
 /// Takes what the Rust side logged since the last call.
 #[pyfunction]
 pub(crate) fn take_events() -> Vec<Line> {
-    queue().drain(..).collect()
+    with_queue(|queue| queue.drain(..).collect())
+}
+
+/// Lets `work` have the queue, also in the thread that holds it over a fork.
+fn with_queue<T>(work: impl FnOnce(&mut VecDeque<Line>) -> T) -> T {
+    HELD.with_borrow_mut(|held| match held {
+        Some(queue) => work(queue),
+        None => work(&mut queue()),
+    })
 }
 
 thread_local! {
@@ -82,12 +90,13 @@ impl Subscriber for Keeper {
         let mut text = Text::default();
         event.record(&mut text);
         let level = u8::from(*event.metadata().level() == Level::WARN);
-        let mut queue = queue();
-        if queue.len() == MOST {
-            queue.pop_front();
-        }
         let target = event.metadata().target().replace("::", ".");
-        queue.push_back((target, level, text.0, unix_seconds(SystemTime::now())));
+        with_queue(|queue| {
+            if queue.len() == MOST {
+                queue.pop_front();
+            }
+            queue.push_back((target, level, text.0, unix_seconds(SystemTime::now())));
+        });
     }
 
     // Spans are never enabled.

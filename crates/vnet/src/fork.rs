@@ -4,39 +4,30 @@
 //! held for ever. Handles remember the generation they were made in; in a child they answer [`Error::Closed`] without
 //! touching a lock, and dropping them leaks memory instead of waiting for a thread that does not exist.
 
-use std::cell::RefCell;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::error::Error;
-use crate::logs::{self, HubLock};
+use crate::logs;
 
 static GENERATION: AtomicU32 = AtomicU32::new(0);
-
-thread_local! {
-    static HELD: RefCell<Option<HubLock>> = const { RefCell::new(None) };
-}
 
 /// Takes the locks that the whole process shares; the thread that is about to fork calls it.
 ///
 /// Another thread may hold one just then, and would hold it for ever in the child.
 pub fn before_fork() {
-    HELD.with_borrow_mut(|held| {
-        if held.is_none() {
-            *held = Some(logs::hold());
-        }
-    });
+    logs::hold();
 }
 
 /// Gives the locks back; the parent calls it after the fork.
 pub fn after_fork() {
-    HELD.take();
+    logs::release();
 }
 
 /// Gives the locks back and marks every handle of this process as the parent's; the child calls it first thing after a fork.
 ///
 /// The file descriptors of [`Device::fds`](crate::Device::fds) stay open until the caller closes them.
 pub fn forked() {
-    HELD.take();
+    logs::release();
     GENERATION.fetch_add(1, Ordering::SeqCst);
 }
 

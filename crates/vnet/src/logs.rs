@@ -1,5 +1,6 @@
 //! Collects what plugins log, away from the packet path.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -44,28 +45,47 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Nobody collects lines while this lives. The tails are locked under the hub's lock alone.
-pub(crate) struct HubLock {
-    _hub: MutexGuard<'static, Hub>,
+thread_local! {
+    /// The hub's lock, held by a thread that is about to fork or has just done so.
+    static HELD: RefCell<Option<MutexGuard<'static, Hub>>> = const { RefCell::new(None) };
 }
 
-/// Waits until no thread collects lines, and keeps it so.
-pub(crate) fn hold() -> HubLock {
-    HubLock { _hub: lock(&HUB) }
+/// Keeps all other threads from collecting lines until [`release`]: a fork then finds the locks in this thread's hands. The
+/// tails are locked under the hub's lock alone.
+pub(crate) fn hold() {
+    HELD.with_borrow_mut(|held| {
+        if held.is_none() {
+            *held = Some(lock(&HUB));
+        }
+    });
+}
+
+/// Ends [`hold`].
+pub(crate) fn release() {
+    HELD.take();
+}
+
+/// Lets `work` have the hub. It may run between [`hold`] and [`release`], when a garbage collector drops an attachment; it
+/// must not be nested.
+fn with_hub<T>(work: impl FnOnce(&mut Hub) -> T) -> T {
+    HELD.with_borrow_mut(|held| match held {
+        Some(hub) => work(hub),
+        None => work(&mut lock(&HUB)),
+    })
 }
 
 fn drain() -> Vec<LogRecord> {
-    // Outlives the guard: a tail whose last owner this is locks the hub when it ends.
-    let sources: Vec<Arc<LogTail>>;
-    let mut hub = lock(&HUB);
-    hub.sources.retain(|source| source.strong_count() > 0);
-    sources = hub.sources.iter().filter_map(Weak::upgrade).collect();
-    for source in &sources {
-        source.pull(&mut hub.pending);
-    }
-    let lines = hub.pending.drain(..).collect();
-    drop(hub);
-    lines
+    // A tail whose last owner this is asks for the hub when it ends: after the work.
+    let sources = with_hub(|hub| {
+        hub.sources.retain(|source| source.strong_count() > 0);
+        hub.sources.iter().filter_map(Weak::upgrade).collect::<Vec<_>>()
+    });
+    with_hub(|hub| {
+        for source in &sources {
+            source.pull(&mut hub.pending);
+        }
+        hub.pending.drain(..).collect()
+    })
 }
 
 /// Last lines of one attachment.
@@ -81,14 +101,15 @@ impl LogTail {
             reader,
             tail: Mutex::new(VecDeque::new()),
         });
-        lock(&HUB).sources.push(Arc::downgrade(&tail));
+        with_hub(|hub| hub.sources.push(Arc::downgrade(&tail)));
         tail
     }
 
     pub(crate) fn lines(&self) -> Vec<LogRecord> {
-        let mut hub = lock(&HUB);
-        self.pull(&mut hub.pending);
-        lock(&self.tail).iter().cloned().collect()
+        with_hub(|hub| {
+            self.pull(&mut hub.pending);
+            lock(&self.tail).iter().cloned().collect()
+        })
     }
 
     fn pull(&self, pending: &mut VecDeque<LogRecord>) {
@@ -108,6 +129,6 @@ impl LogTail {
 
 impl Drop for LogTail {
     fn drop(&mut self) {
-        self.pull(&mut lock(&HUB).pending);
+        with_hub(|hub| self.pull(&mut hub.pending));
     }
 }
