@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+import struct
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from procs import running
@@ -49,3 +51,45 @@ def test_an_interrupt_is_answered_in_time(wait: str) -> None:
     process.communicate()
     assert process.returncode == 0
     assert not running("sleep", "86395")
+
+
+# Some 50 microseconds of work on each frame.
+SLOW = """
+(module (memory (export "memory") 2) (global (export "vnet_frame") i32 (i32.const 65536))
+  (func (export "vnet_on_packet") (param i32 i32) (result i32) (local $n i32)
+    (loop $more
+      (local.set $n (i32.add (local.get $n) (i32.const 1)))
+      (br_if $more (i32.lt_u (local.get $n) (i32.const 50000))))
+    (i32.const 0)))
+"""
+
+REPLAY = """
+import sys, time, vnet
+print("ready", flush=True)
+try:
+    vnet.replay(sys.argv[1], plugins=[sys.argv[2]])
+except KeyboardInterrupt:
+    print(time.monotonic(), flush=True)
+"""
+
+
+def test_an_interrupt_ends_a_long_replay(tmp_path: Path) -> None:
+    record = struct.pack("<IIII", 0, 0, 60, 60) + bytes(60)
+    header = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
+    (tmp_path / "long.pcap").write_bytes(header + record * 1_000_000)
+    (tmp_path / "slow.wat").write_text(SLOW)
+    process = subprocess.Popen(
+        [sys.executable, "-c", REPLAY, tmp_path / "long.pcap", tmp_path / "slow.wat"],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(0.3)  # Into the run: there is nothing outside to see it by.
+    sent = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    answered = float(process.stdout.readline())
+    assert answered - sent < 0.2
+    process.communicate()
+    assert process.returncode == 0

@@ -3,6 +3,8 @@ use std::fs::File;
 use std::io::BufReader;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 use vnet_packet::{Layer, pcap};
@@ -27,6 +29,8 @@ pub struct ReplayOptions {
     pub stages: Vec<Stage>,
     /// Tell which frames were changed, and which are missing.
     pub diff: bool,
+    /// Ends the run early, with an error, when somebody sets it.
+    pub stop: Arc<AtomicBool>,
 }
 
 /// What became of a capture's frames.
@@ -106,6 +110,9 @@ pub fn replay(options: ReplayOptions) -> Result<ReplayReport, EngineError> {
     }
     while !forwarder.ports[0].is_gone() {
         forwarder.pump(0, 0);
+        if options.stop.load(Ordering::Relaxed) {
+            return Err(refuse(input, "its replay was stopped"));
+        }
     }
     let stages = forwarder.all_stats();
     let ledger = forwarder.ledger.clone();

@@ -6,6 +6,7 @@ mod support;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use support::{PASS, frame, port, settled, stage};
 use vnet_datapath::{Pipeline, Port, PortInfo, ReplayOptions, replay};
@@ -47,6 +48,7 @@ fn options(input: &Path, output: &Path) -> ReplayOptions {
         output: Some(output.to_owned()),
         stages: vec![stage(PASS, 1)],
         diff: false,
+        stop: Arc::default(),
     }
 }
 

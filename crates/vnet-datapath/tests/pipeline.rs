@@ -98,6 +98,8 @@ fn device_stages_surround_the_wires_and_survive_it() {
     first
         .attach(Place::Port(0, Direction::Ingress), stage(TALLY, 1), None)
         .unwrap();
+    assert!(ea.push(&frame(2, 0), Offload::default()));
+    first.recv(Some(Duration::from_secs(10))).unwrap().unwrap();
     let a = first.into_parts().unwrap().ports.pop().unwrap();
     let wire = Pipeline::wire(a, b).unwrap();
     wire.attach(Place::Port(1, Direction::Egress), stage(TALLY, 1), None)
@@ -109,7 +111,11 @@ fn device_stages_surround_the_wires_and_survive_it() {
     assert_eq!(wait_for("frame at b", || eb.pop())[59], 3);
     assert_eq!(wait_for("frame at a", || ea.pop())[59], 1);
     let mut parts = wire.into_parts().unwrap();
-    assert_eq!(parts.stats.balance(), 0);
+    assert_eq!(
+        parts.stats.balance(),
+        0,
+        "numbers of the earlier pipeline do not count"
+    );
     parts.ports.truncate(1);
     let again = Pipeline::sink(parts.ports.pop().unwrap()).unwrap();
     assert!(ea.push(&frame(2, 0), Offload::default()));

@@ -1,13 +1,21 @@
 //! Reports by value, and what plugins log.
 
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use vnet::Replay;
 
 use crate::convert::{LogLine, NetnsArg, Plugin, log_lines, netns, plain, seconds};
 use crate::error::OrRaise;
+
+/// Longest time a signal waits for its answer while a replay runs.
+const SLICE: Duration = Duration::from_millis(50);
 
 /// Runs a capture file through plugins.
 #[pyfunction]
@@ -25,8 +33,32 @@ pub(crate) fn replay<'py>(
         output: out,
         plugins,
         diff,
+        ..Replay::default()
     };
-    plain(py, &py.detach(|| vnet::replay(replay)).or_raise()?)
+    let stop = Arc::clone(&replay.stop);
+    let (report, reported) = sync_channel(1);
+    // Only this thread ever takes it; the lock tells the compiler so.
+    let reported = Mutex::new(reported);
+    let worker = std::thread::spawn(move || report.send(vnet::replay(replay)));
+    loop {
+        let wait = || {
+            let reported = reported.lock().unwrap_or_else(PoisonError::into_inner);
+            reported.recv_timeout(SLICE)
+        };
+        match py.detach(wait) {
+            Ok(result) => return plain(py, &result.or_raise()?),
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(PyRuntimeError::new_err("the thread of the replay panicked"));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if let Err(interrupt) = py.check_signals() {
+            stop.store(true, Ordering::Relaxed);
+            // Its result is of no interest any more; the file it wrote is closed when it has ended.
+            let _ = py.detach(|| worker.join());
+            return Err(interrupt);
+        }
+    }
 }
 
 /// Says what works here.

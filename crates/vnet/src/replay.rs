@@ -1,6 +1,8 @@
 //! Plugins over a capture file.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use vnet_datapath::{ReplayOptions, ReplayReport, capture_layer};
 
@@ -21,6 +23,8 @@ pub struct Replay {
     pub plugins: Vec<Plugin>,
     /// Also tell which frames were changed, and which are missing.
     pub diff: bool,
+    /// Ends the run early, with an error, when somebody sets it.
+    pub stop: Arc<AtomicBool>,
 }
 
 /// Runs a capture file through a chain of plugins. Needs no privilege.
@@ -49,5 +53,6 @@ pub fn replay(replay: Replay) -> Result<ReplayReport, Error> {
         output: replay.output,
         stages,
         diff: replay.diff,
+        stop: replay.stop,
     })?)
 }

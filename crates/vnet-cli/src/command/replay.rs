@@ -34,6 +34,7 @@ pub(crate) fn run(options: Options) -> Result<i32, Failure> {
         output: options.output,
         plugins: options.plugins.plugins().collect(),
         diff: options.diff,
+        ..Replay::default()
     })?;
     if options.json {
         output::json(&report)?;

@@ -7,7 +7,7 @@ use crate::cause::{Cause, Causes};
 use crate::frame::{Accepts, Arrival, BATCH, FRAME_MAX, Got, HEADROOM, Landing, Meta, SPILL};
 use crate::offload;
 use crate::path::{End, Hop, Path, Places, arriving, leaving};
-use crate::port::Port;
+use crate::port::{Counters, Port};
 use crate::sink::SinkSender;
 use crate::stage::{Direction, StageBox, StageId};
 use crate::turn::Turns;
@@ -84,6 +84,8 @@ impl Forwarder {
         let mut places = Places::default();
         let mut stages = Vec::new();
         for (index, port) in ports.iter_mut().enumerate() {
+            // A pipeline's numbers add up only when all of them begin with it.
+            port.counters = Counters::default();
             for stage in port.attached.drain(..) {
                 places.device[index].push((stages.len(), stage.direction));
                 stages.push(Some(stage));

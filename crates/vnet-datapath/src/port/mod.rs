@@ -101,7 +101,7 @@ pub(crate) struct Counters {
     pub kernel_drops: u64,
 }
 
-/// What one port has carried so far, by value.
+/// What one port has carried since its pipeline began, by value.
 ///
 /// Counted in frames as they cross the port: a segmentation-offload frame is one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
