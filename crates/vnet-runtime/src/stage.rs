@@ -26,6 +26,9 @@ pub(crate) const BATCH_BUDGET: Duration = Duration::from_millis(5);
 /// One batch in this many is timed: the clock is read around it.
 const TIMED_EVERY: u64 = 8;
 
+/// The first this many are all timed, so that a short run is not judged by its one cold start.
+const TIMED_FIRST: u64 = 64;
+
 /// One plugin in a chain. Belongs to one thread at a time.
 pub struct Stage {
     pub(crate) module: Module,
@@ -226,10 +229,11 @@ impl Stage {
         }
     }
 
-    /// Returns the time now for one run in [`TIMED_EVERY`], to be given to [`Stage::timed`].
+    /// Returns the time now for the runs that are timed, to be given to [`Stage::timed`].
     #[inline]
     pub(crate) fn timer(&mut self) -> Option<Instant> {
-        let timed = self.tally.runs.is_multiple_of(TIMED_EVERY);
+        let runs = self.tally.runs;
+        let timed = runs < TIMED_FIRST || runs.is_multiple_of(TIMED_EVERY);
         self.tally.runs += 1;
         timed.then(Instant::now)
     }

@@ -36,7 +36,7 @@ pub struct StageStats {
     pub restarts: u64,
     /// Batches offered to the plugin.
     pub runs: u64,
-    /// Time spent in the plugin, estimated from every eighth batch, in nanoseconds.
+    /// Time spent in the plugin in nanoseconds, estimated from the first 64 batches and every eighth of the rest.
     pub guest_ns: u64,
     /// The same per frame, in nanoseconds.
     pub ns_per_packet: f64,
