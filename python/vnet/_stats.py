@@ -88,8 +88,9 @@ class StageStats(_Value):
 
     ``packets_in + appended == passed + dropped + redirected + tx``. ``drops`` counts by the plugin's own reasons, ``faults`` by
     kind, ``counters`` are the plugin's own. ``state`` is ``"running"``, ``"backoff"`` (waits for a restart), ``"tripped"``
-    (out of service) or ``"half-open"`` (tried again after that). ``guest_ns`` is time spent in the guest, estimated from every
-    eighth batch, ``ns_per_packet`` the same per frame; ``logs_lost`` counts lines lost to the rate limit.
+    (out of service) or ``"half-open"`` (tried again after that). ``guest_ns`` is time spent in the guest, estimated from the
+    first 64 batches and every eighth of the rest, ``ns_per_packet`` the same per frame; ``logs_lost`` counts lines lost to the
+    rate limit.
     """
 
     name: str
