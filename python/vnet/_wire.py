@@ -35,6 +35,8 @@ class Wire:
         _lifetime.adopt(self)
         try:
             self._plugins = tuple(self.attach(plugin) for plugin in plugins)
+            # Only now, so that no frame passes before the plugins are there.
+            self._native.start()
         except BaseException:
             self.close()
             raise

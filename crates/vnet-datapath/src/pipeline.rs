@@ -73,14 +73,27 @@ impl Pipeline {
             source,
         })?;
         let infos = vec![port.info.clone()];
-        Self::start(Forwarder::new(vec![port], End::Sink, Some(tx)), infos, Some(rx))
+        let pipeline = Self::prepare(Forwarder::new(vec![port], End::Sink, Some(tx)), infos, Some(rx))?;
+        pipeline.start()?;
+        Ok(pipeline)
     }
 
     /// Starts a pipeline that carries frames both ways between two ports.
     ///
     /// # Errors
-    /// [`EngineError::LayersDiffer`] for Ethernet on one side and bare IP on the other, [`EngineError::Os`].
+    /// As [`Pipeline::wire_held`] and [`Pipeline::start`].
     pub fn wire(a: Port, b: Port) -> Result<Self, EngineError> {
+        let pipeline = Self::wire_held(a, b)?;
+        pipeline.start()?;
+        Ok(pipeline)
+    }
+
+    /// Makes a pipeline between two ports that reads no frame before [`Pipeline::start`], so that none passes before
+    /// its plugins are attached.
+    ///
+    /// # Errors
+    /// [`EngineError::LayersDiffer`] for Ethernet on one side and bare IP on the other, [`EngineError::Os`].
+    pub fn wire_held(a: Port, b: Port) -> Result<Self, EngineError> {
         if a.info.layer != b.info.layer {
             return Err(EngineError::LayersDiffer {
                 a: a.info.name.clone(),
@@ -88,10 +101,22 @@ impl Pipeline {
             });
         }
         let infos = vec![a.info.clone(), b.info.clone()];
-        Self::start(Forwarder::new(vec![a, b], End::Sink, None), infos, None)
+        Self::prepare(Forwarder::new(vec![a, b], End::Sink, None), infos, None)
     }
 
-    fn start(
+    /// Begins to read the ports; does nothing where they are read already.
+    ///
+    /// # Errors
+    /// [`EngineError::Os`], [`EngineError::Ended`].
+    pub fn start(&self) -> Result<(), EngineError> {
+        self.ask(Worker::begin)?.map_err(|errno| EngineError::Os {
+            what: "watch the descriptor",
+            port: self.infos[0].name.clone(),
+            source: errno.into(),
+        })
+    }
+
+    fn prepare(
         forwarder: Forwarder,
         infos: Vec<PortInfo>,
         sink: Option<SinkReceiver>,

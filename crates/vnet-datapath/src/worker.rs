@@ -56,11 +56,6 @@ impl Worker {
     ) -> Result<Self, Errno> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, &wake, EventData::new_u64(WAKE), EventFlags::IN)?;
-        for (index, port) in forwarder.ports.iter().enumerate() {
-            if let Some(fd) = port.fd().filter(|_| !port.gone) {
-                epoll::add(&epoll, fd, EventData::new_u64(index as u64), EventFlags::IN)?;
-            }
-        }
         Ok(Self {
             forwarder,
             stopping: false,
@@ -72,6 +67,19 @@ impl Worker {
             errors: [0; 2],
             wakeups: 0,
         })
+    }
+
+    /// Begins to read the ports.
+    pub(crate) fn begin(&mut self) -> Result<(), Errno> {
+        for (index, port) in self.forwarder.ports.iter().enumerate() {
+            if let Some(fd) = port.fd().filter(|_| !port.gone) {
+                match epoll::add(&self.epoll, fd, EventData::new_u64(index as u64), EventFlags::IN) {
+                    Ok(()) | Err(Errno::EXIST) => {}
+                    Err(errno) => return Err(errno),
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Carries frames until told to stop, then gives everything back.

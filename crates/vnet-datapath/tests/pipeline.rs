@@ -92,6 +92,23 @@ fn every_form_drops_sends_back_and_passes_with_counters_that_add_up() {
 }
 
 #[test]
+fn a_held_wire_passes_nothing_before_its_plugins_are_there() {
+    let ((a, mut ea), (b, mut eb)) = (port("a"), port("b"));
+    assert!(ea.push(&frame(0xff, 1), Offload::default()));
+    let pipeline = Pipeline::wire_held(a, b).unwrap();
+    assert!(ea.push(&frame(0xff, 2), Offload::default()));
+    let id = pipeline
+        .attach(Place::Wire(Direction::Both), stage(JUDGE, 2), None)
+        .unwrap();
+    assert_eq!(pipeline.stats().unwrap().ports[0].rx_packets, 0);
+    pipeline.start().unwrap();
+    pipeline.start().unwrap();
+    assert!(ea.push(&frame(2, 3), Offload::default()));
+    assert_eq!(wait_for("the frame that passes", || eb.pop()), frame(2, 3));
+    assert_eq!(pipeline.detach(id).unwrap().dropped, 2);
+}
+
+#[test]
 fn device_stages_surround_the_wires_and_survive_it() {
     let ((a, mut ea), (b, mut eb)) = (port("a"), port("b"));
     let first = Pipeline::sink(a).unwrap();

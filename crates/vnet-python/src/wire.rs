@@ -16,7 +16,11 @@ impl Wire {
     #[new]
     fn new(py: Python<'_>, a: &Bound<'_, Device>, b: &Bound<'_, Device>) -> PyResult<Self> {
         let (a, b) = (&a.get().0, &b.get().0);
-        py.detach(|| vnet::Wire::new(a, b)).or_raise().map(Self)
+        py.detach(|| vnet::Wire::held(a, b)).or_raise().map(Self)
+    }
+
+    fn start(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.0.start()).or_raise()
     }
 
     #[getter]

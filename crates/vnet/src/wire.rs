@@ -35,6 +35,17 @@ impl Wire {
     /// [`Error::Busy`] when one is in another wire, [`Error::Invalid`] when both are the same or carry different layers,
     /// [`Error::Gone`], [`Error::Closed`].
     pub fn new(a: &Device, b: &Device) -> Result<Self, Error> {
+        let wire = Self::held(a, b)?;
+        wire.start()?;
+        Ok(wire)
+    }
+
+    /// Joins two devices without forwarding anything before [`Wire::start`], so that no frame passes before the plugins
+    /// are attached; until then the kernel queues what arrives.
+    ///
+    /// # Errors
+    /// As [`Wire::new`].
+    pub fn held(a: &Device, b: &Device) -> Result<Self, Error> {
         if Arc::ptr_eq(&a.inner, &b.inner) {
             return Err(Error::Invalid {
                 what: format!("a wire joins two devices, and {a} is one"),
@@ -74,7 +85,7 @@ impl Wire {
             a: a.clone(),
             b: b.clone(),
             attachments: Attachments::default(),
-            pipeline: RwLock::new(Some(Pipeline::wire(port_a, port_b)?)),
+            pipeline: RwLock::new(Some(Pipeline::wire_held(port_a, port_b)?)),
             born: Generation::current(),
         });
         *line_a = Line::Wired(Arc::downgrade(&wire), 0);
@@ -86,6 +97,14 @@ impl Wire {
     #[must_use]
     pub fn devices(&self) -> (&Device, &Device) {
         (&self.inner.a, &self.inner.b)
+    }
+
+    /// Begins to forward; does nothing where that is done already.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn start(&self) -> Result<(), Error> {
+        self.inner.on_pipeline(|pipeline| Ok(pipeline.start()?))
     }
 
     /// Puts a plugin behind those already there; one instance judges both directions with [`Direction::Both`].

@@ -56,7 +56,7 @@ pub(crate) fn run(options: &Options) -> Result<i32, Failure> {
         .as_ref()
         .map(|name| vnet::open(name, &netns))
         .transpose()?;
-    let wire = peer.as_ref().map(|peer| Wire::new(&device, peer)).transpose()?;
+    let wire = peer.as_ref().map(|peer| Wire::held(&device, peer)).transpose()?;
     let attach = |plugin| match &wire {
         Some(wire) => wire.attach(&plugin, options.direction.unwrap_or(Direction::Both)),
         None => device.attach(&plugin, options.direction.unwrap_or(Direction::Ingress)),
@@ -67,6 +67,7 @@ pub(crate) fn run(options: &Options) -> Result<i32, Failure> {
         .as_ref()
         .map(|path| device.record(path))
         .transpose()?;
+    wire.as_ref().map(Wire::start).transpose()?;
     device.up()?;
     if options.command.is_empty() {
         output::note(&format!("{device}: {}; Ctrl-C ends", device.describe()?));

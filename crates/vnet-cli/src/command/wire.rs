@@ -42,10 +42,11 @@ pub(crate) fn run(options: &Options) -> Result<i32, Failure> {
     let netns = options.netns.clone().unwrap_or_default();
     let a = vnet::open(&options.a, &netns)?;
     let b = vnet::open(&options.b, &netns)?;
-    let wire = Wire::new(&a, &b)?;
+    let wire = Wire::held(&a, &b)?;
     let attach = |plugin| wire.attach(&plugin, options.direction);
     let attachments = options.plugins.plugins().map(attach).collect::<Result<_, _>>()?;
     let recording = options.pcap.as_ref().map(|path| a.record(path)).transpose()?;
+    wire.start()?;
     if options.command.is_empty() {
         output::note(&format!("{a} and {b} are joined; Ctrl-C ends"));
     }
