@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use vnet::{Attachment, Command, Device, Netns, PipelineStats, Recording, Running, StageStats, Wire};
 
 use crate::failure::Failure;
@@ -59,7 +58,13 @@ impl Session {
 
     fn until_end_of(&self, command: Command, signals: &mut Signals) -> Result<i32, Failure> {
         let mut running = command.spawn()?;
-        let ended = pidfd(running.pid())?;
+        let ended = running
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(|source| Failure::Os {
+                what: "watch the command",
+                source,
+            })?;
         loop {
             match signals.wait(Some(ended.as_fd()), Some(LOOK))? {
                 Woken::Readable => return code(&mut running),
@@ -128,18 +133,6 @@ impl Session {
         }
         Ok(())
     }
-}
-
-fn pidfd(pid: u32) -> Result<OwnedFd, Failure> {
-    let pid = i32::try_from(pid)
-        .ok()
-        .and_then(Pid::from_raw)
-        .ok_or(rustix::io::Errno::SRCH);
-    pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()))
-        .map_err(|errno| Failure::Os {
-            what: "watch the command",
-            source: errno.into(),
-        })
 }
 
 fn code(running: &mut Running) -> Result<i32, Failure> {

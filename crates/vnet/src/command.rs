@@ -190,6 +190,13 @@ pub struct Running {
     timeout: Option<Duration>,
 }
 
+impl AsFd for Running {
+    /// A pidfd, readable when the command has ended.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.child.as_fd()
+    }
+}
+
 impl Running {
     /// Returns the process id of the command.
     #[must_use]
