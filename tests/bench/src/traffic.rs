@@ -46,8 +46,9 @@ fn receive(listener: &TcpListener, time: Duration) -> Result<f64> {
     let mut block = vec![0; 256 << 10];
     let start = Instant::now();
     while start.elapsed() < WARM_UP {
-        stream.read_exact(&mut block[..1])?;
-        let _ = stream.read(&mut block)?;
+        if stream.read(&mut block)? == 0 {
+            return Err("the stream ended while it warmed up".into());
+        }
     }
     let start = Instant::now();
     let mut bytes = 0u64;
