@@ -15,16 +15,9 @@ impl Netlink {
     /// [`NetlinkError::Refused`] with `EEXIST` when it has it already, with the
     /// kernel's sentence where IPv6 is off.
     pub fn add_address(&self, index: u32, address: Cidr) -> Result<(), NetlinkError> {
-        let mut message = message(index, address);
-        if address.ip.is_ipv6() {
-            message.header.flags = AddressHeaderFlags::Nodad;
-            message
-                .attributes
-                .push(AddressAttribute::Flags(AddressFlags::Nodad));
-        }
         self.change(
             || format!("cannot add the address {address} to {}", self.shown(index)),
-            RouteNetlinkMessage::NewAddress(message),
+            RouteNetlinkMessage::NewAddress(added(index, address)),
             NLM_F_CREATE | NLM_F_EXCL,
         )
     }
@@ -42,7 +35,19 @@ impl Netlink {
     }
 }
 
-fn message(index: u32, address: Cidr) -> AddressMessage {
+/// The address as it is to be added, without duplicate address detection.
+pub(crate) fn added(index: u32, address: Cidr) -> AddressMessage {
+    let mut message = message(index, address);
+    if address.ip.is_ipv6() {
+        message.header.flags = AddressHeaderFlags::Nodad;
+        message
+            .attributes
+            .push(AddressAttribute::Flags(AddressFlags::Nodad));
+    }
+    message
+}
+
+pub(crate) fn message(index: u32, address: Cidr) -> AddressMessage {
     match address.ip {
         IpAddr::V4(ip) => AddressMessageBuilder::<Ipv4Addr>::new()
             .index(index)

@@ -1,4 +1,5 @@
 use std::io;
+use std::sync::{Mutex, PoisonError};
 
 use futures::StreamExt;
 use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
@@ -11,11 +12,14 @@ use crate::{NetlinkError, extack};
 
 /// A netlink socket in one network namespace.
 ///
-/// Its calls block; one at a time runs. They must not be made from within an
-/// asynchronous runtime.
+/// Its calls block, from several threads too; one at a time runs. They must not be made
+/// from within an asynchronous runtime.
 pub struct Netlink {
     pub(crate) runtime: Runtime,
     handle: rtnetlink::Handle,
+    /// Held from a request to its last answer: the kernel refuses a second listing on a
+    /// socket while one runs (EBUSY).
+    turn: Mutex<()>,
     pub(crate) ns: NetNs,
 }
 
@@ -58,7 +62,12 @@ impl Netlink {
             })?
             .map_err(|e| NetlinkError::socket(what, e))?
         };
-        Ok(Self { runtime, handle, ns })
+        Ok(Self {
+            runtime,
+            handle,
+            turn: Mutex::new(()),
+            ns,
+        })
     }
 
     /// Returns the namespace this socket is in.
@@ -108,6 +117,7 @@ impl Netlink {
         let mut request = NetlinkMessage::from(message);
         request.header.flags = NLM_F_REQUEST | flags;
         let mut handle = self.handle.clone();
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = self.runtime.block_on(async {
             let Ok(mut answers) = handle.request(request) else {
                 return Err(Failure::Gone);
@@ -127,7 +137,8 @@ impl Netlink {
             }
             Ok(())
         });
-        // Outside of the runtime: `what` may ask the kernel for a name.
+        drop(turn);
+        // Outside of the runtime and the turn: `what` may ask the kernel for a name.
         outcome.map_err(|failure| match failure {
             Failure::Gone => NetlinkError::socket(&what(), io::ErrorKind::BrokenPipe.into()),
             Failure::Refused(errno, kernel) => NetlinkError::refused(what(), errno, kernel),

@@ -1,11 +1,18 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
+use serde::{Deserialize, Serialize};
 use vnet_sys::SysError;
+
+use crate::fault;
 
 /// A request to the kernel's network configuration failed, or was not made because
 /// its arguments could not work.
-#[derive(Debug, thiserror::Error)]
+///
+/// It crosses a socket (serde) without losing its kind, errno or words.
+#[derive(Debug, thiserror::Error, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub enum NetlinkError {
     /// There is no such interface in the namespace.
@@ -22,6 +29,19 @@ pub enum NetlinkError {
     Exists {
         /// The name.
         name: String,
+        /// The kernel's own sentence.
+        kernel: Option<String>,
+    },
+    /// An interface of that number exists.
+    #[error(
+        "cannot {what}: the interface number {number} is taken; take another or delete what has it{}",
+        said(kernel)
+    )]
+    NumberTaken {
+        /// What was to be made.
+        what: String,
+        /// The number.
+        number: u32,
         /// The kernel's own sentence.
         kernel: Option<String>,
     },
@@ -75,19 +95,35 @@ pub enum NetlinkError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A number, text or size is one that no kernel takes.
+    #[error("cannot {what}: {reason}")]
+    BadValue {
+        /// What was to be done, and to which interface.
+        what: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// An end of a veth pair was to be made in a namespace that is not known.
+    #[error("cannot make {name}: there is no network namespace with the number {space}; make it first")]
+    NoSuchSpace {
+        /// The interface.
+        name: String,
+        /// The number of the namespace.
+        space: u32,
+    },
     /// The interface did not reach the state in time.
     #[error("{name} is not {wanted} after {seconds} s: its state is {state}{hint}")]
     NotInTime {
         /// The interface.
         name: String,
         /// The state waited for.
-        wanted: &'static str,
+        wanted: Cow<'static, str>,
         /// How long.
         seconds: f64,
         /// The state it is in.
         state: String,
         /// What may be the cause, after a semicolon, or nothing.
-        hint: &'static str,
+        hint: Cow<'static, str>,
     },
     /// Any other refusal, in the kernel's words.
     #[error("{what}: {}{}", io::Error::from_raw_os_error(*errno), said(kernel))]
@@ -105,11 +141,16 @@ pub enum NetlinkError {
         /// What was attempted.
         what: String,
         /// What the kernel answered.
+        #[serde(with = "fault::io_error")]
         source: io::Error,
     },
     /// A name or namespace could not be used.
     #[error(transparent)]
-    Sys(#[from] SysError),
+    Sys(
+        #[from]
+        #[serde(with = "fault::sys_error")]
+        SysError,
+    ),
 }
 
 impl NetlinkError {
@@ -119,11 +160,14 @@ impl NetlinkError {
     pub fn errno(&self) -> i32 {
         match self {
             Self::NoSuchInterface { .. } => errno::NODEV,
-            Self::Exists { .. } => errno::EXIST,
+            Self::Exists { .. } | Self::NumberTaken { .. } => errno::EXIST,
             Self::Privilege { errno, .. } | Self::Refused { errno, .. } => *errno,
-            Self::BadMtu { .. } | Self::NotABridge { .. } | Self::BadMac { .. } | Self::BadAddress { .. } => {
-                errno::INVAL
-            }
+            Self::BadMtu { .. }
+            | Self::NotABridge { .. }
+            | Self::BadMac { .. }
+            | Self::BadAddress { .. }
+            | Self::BadValue { .. } => errno::INVAL,
+            Self::NoSuchSpace { .. } => errno::NOENT,
             Self::NotInTime { .. } => errno::TIMEDOUT,
             Self::Socket { source, .. } => source.raw_os_error().unwrap_or(errno::IO),
             Self::Sys(error) => error.errno(),
@@ -134,9 +178,10 @@ impl NetlinkError {
     #[must_use]
     pub fn kernel_text(&self) -> Option<&str> {
         match self {
-            Self::Exists { kernel, .. } | Self::Privilege { kernel, .. } | Self::Refused { kernel, .. } => {
-                kernel.as_deref()
-            }
+            Self::Exists { kernel, .. }
+            | Self::NumberTaken { kernel, .. }
+            | Self::Privilege { kernel, .. }
+            | Self::Refused { kernel, .. } => kernel.as_deref(),
             _ => None,
         }
     }
@@ -145,6 +190,21 @@ impl NetlinkError {
         Self::Socket {
             what: what.to_owned(),
             source,
+        }
+    }
+
+    pub(crate) fn exists(name: &str, kernel: Option<String>) -> Self {
+        Self::Exists {
+            name: name.to_owned(),
+            kernel,
+        }
+    }
+
+    pub(crate) fn number_taken(what: &impl ToString, number: u32, kernel: Option<String>) -> Self {
+        Self::NumberTaken {
+            what: what.to_string(),
+            number,
+            kernel,
         }
     }
 
@@ -176,8 +236,10 @@ pub(crate) mod errno {
     pub(crate) const NOENT: i32 = 2;
     pub(crate) const IO: i32 = 5;
     pub(crate) const ACCES: i32 = 13;
+    pub(crate) const BUSY: i32 = 16;
     pub(crate) const EXIST: i32 = 17;
     pub(crate) const NODEV: i32 = 19;
     pub(crate) const INVAL: i32 = 22;
+    pub(crate) const NOSPC: i32 = 28;
     pub(crate) const TIMEDOUT: i32 = 110;
 }

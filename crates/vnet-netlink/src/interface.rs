@@ -2,7 +2,7 @@ use rtnetlink::packet_core::Nla;
 use rtnetlink::packet_route::link::{
     InfoData, InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, State, Stats64,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Cidr, Mac};
 
@@ -11,7 +11,7 @@ use crate::{Cidr, Mac};
 const IFLA_TUN_TYPE: u16 = 3;
 
 /// An interface as it was when it was asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interface {
     /// Its number, the same until it is deleted.
     pub index: u32,
@@ -52,7 +52,7 @@ pub struct Interface {
 }
 
 /// What the kernel has counted on an interface, from the host's point of view.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InterfaceStats {
     /// Frames received.
     pub rx_packets: u64,
@@ -87,10 +87,14 @@ impl Interface {
     /// Tells whether frames can pass.
     ///
     /// Carrier alone is not enough: until the kernel has also made the state `up`,
-    /// it may drop what is sent.
+    /// it drops what is sent (`linkwatch_do_dev`, net/core/link_watch.c). The state
+    /// `unknown` is that of a device whose carrier never changes, or of a veth or bridge
+    /// just made, which is not looked at yet.
     #[must_use]
     pub fn ready(&self) -> bool {
-        self.admin_up && self.carrier && matches!(self.operstate.as_str(), "up" | "unknown")
+        let settles = matches!(self.kind.as_deref(), Some("veth" | "bridge"));
+        let passes = self.operstate == "up" || (self.operstate == "unknown" && !settles);
+        self.admin_up && self.carrier && passes
     }
 
     pub(crate) fn from_message(message: LinkMessage) -> Self {
@@ -164,4 +168,24 @@ fn is_tap(attribute: &impl Nla) -> bool {
     }
     attribute.emit_value(&mut value[..len]);
     value[0] == 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_state_is_ready_only_where_it_stays_unknown() {
+        let of = |kind: &str, operstate: &str| Interface {
+            kind: Some(kind.to_owned()),
+            operstate: operstate.to_owned(),
+            admin_up: true,
+            carrier: true,
+            ..Interface::default()
+        };
+        assert!(of("tap", "unknown").ready() && of("ifb", "unknown").ready());
+        assert!(!of("veth", "unknown").ready() && !of("bridge", "unknown").ready());
+        assert!(of("veth", "up").ready() && of("bridge", "up").ready());
+        assert!(!of("tap", "down").ready());
+    }
 }

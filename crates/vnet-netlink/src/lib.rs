@@ -22,6 +22,8 @@
 //! # Concepts
 //! - [`Netlink`] is a socket in one namespace; it stays there wherever its user
 //!   goes.
+//! - A [`Batch`] carries out [`Change`]s, values that a plan is made of, fast and in order;
+//!   interfaces are named by numbers that the plan chooses.
 //! - An [`Interface`] is a snapshot, taken when it was asked for. The index names
 //!   the interface for as long as it exists, the name may change.
 
@@ -29,20 +31,34 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod address;
+mod batch;
+mod change;
+mod check;
 mod cidr;
 mod connection;
+mod decode;
+mod describe;
+mod entry;
 mod error;
+mod exchange;
 mod extack;
+mod fault;
 mod interface;
 mod link;
+mod listing;
 mod mac;
 mod neighbour;
 mod query;
+mod request;
 mod route;
+mod tc;
 mod wait;
 
+pub use batch::{Batch, BatchError, Spaces};
+pub use change::{Change, Into, LinkSet, PeerEnd, RouteSpec};
 pub use cidr::Cidr;
 pub use connection::Netlink;
+pub use entry::{FdbEntry, Neighbour, Route};
 pub use error::NetlinkError;
 pub use interface::{Interface, InterfaceStats};
 pub use link::{BridgeSpec, VethEnd, VethSpec};

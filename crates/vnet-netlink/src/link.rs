@@ -10,7 +10,7 @@ use crate::error::errno;
 use crate::{Interface, Mac, Netlink, NetlinkError};
 
 /// The longest alias the kernel takes (`IFALIASZ - 1`, `linux/if.h`).
-const ALIAS_MAX: usize = 255;
+pub(crate) const ALIAS_MAX: usize = 255;
 
 /// One end of a veth pair.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +21,8 @@ pub struct VethEnd {
     pub mac: Option<Mac>,
     /// The namespace the end is made in, or that of the socket.
     pub ns: Option<NetNs>,
+    /// The interface number, or one the kernel chooses.
+    pub index: Option<u32>,
 }
 
 /// A pair of Ethernet interfaces, each of which receives what the other sends.
@@ -63,6 +65,8 @@ pub struct BridgeSpec {
     pub mtu: Option<u32>,
     /// Its alias.
     pub alias: Option<String>,
+    /// Its number, or one the kernel chooses.
+    pub index: Option<u32>,
 }
 
 impl Netlink {
@@ -101,6 +105,9 @@ impl Netlink {
         let mut message = LinkMessageBuilder::<LinkVeth>::new_with_info_kind(InfoKind::Veth)
             .name(a.name.clone())
             .set_info_data(InfoData::Veth(InfoVeth::Peer(peer.build())));
+        if let Some(index) = a.index {
+            message = message.index(index);
+        }
         if let Some(mac) = a.mac {
             message = message.address(mac.0.to_vec());
         }
@@ -131,6 +138,9 @@ impl Netlink {
         spec.mac.map_or(Ok(()), Mac::check_unicast)?;
         let mut message =
             LinkMessageBuilder::<LinkBridge>::new_with_info_kind(InfoKind::Bridge).name(spec.name.clone());
+        if let Some(index) = spec.index {
+            message = message.index(index);
+        }
         if let Some(mac) = spec.mac {
             message = message.address(mac.0.to_vec());
         }
@@ -167,6 +177,24 @@ impl Netlink {
     /// [`NetlinkError::NoSuchInterface`], [`NetlinkError::Privilege`].
     pub fn set_down(&self, index: u32) -> Result<(), NetlinkError> {
         self.set(index, |name| format!("set down {name}"), LinkMessageBuilder::down)
+    }
+
+    /// Decides whether the interface resolves addresses; one that does not (`ip link set arp off`) sends every packet to
+    /// its own Ethernet address.
+    ///
+    /// # Errors
+    /// [`NetlinkError::NoSuchInterface`], [`NetlinkError::Privilege`].
+    pub fn set_arp(&self, index: u32, arp: bool) -> Result<(), NetlinkError> {
+        self.set(
+            index,
+            |name| {
+                format!(
+                    "turn address resolution {} on {name}",
+                    if arp { "on" } else { "off" }
+                )
+            },
+            |m| m.arp(arp),
+        )
     }
 
     /// Sets the MTU, in bytes of payload.
@@ -346,6 +374,9 @@ impl Netlink {
 
 fn end_message(end: &VethEnd, mtu: Option<u32>) -> LinkMessageBuilder<LinkUnspec> {
     let mut message = LinkUnspec::new_with_name(&end.name);
+    if let Some(index) = end.index {
+        message = message.index(index);
+    }
     if let Some(mac) = end.mac {
         message = message.address(mac.0.to_vec());
     }
@@ -356,7 +387,7 @@ fn end_message(end: &VethEnd, mtu: Option<u32>) -> LinkMessageBuilder<LinkUnspec
 }
 
 /// A limit of 0 is none.
-fn check_mtu(name: &str, mtu: u32, min: u32, max: u32) -> Result<(), NetlinkError> {
+pub(crate) fn check_mtu(name: &str, mtu: u32, min: u32, max: u32) -> Result<(), NetlinkError> {
     let max = if max == 0 { u32::MAX } else { max };
     if (min..=max).contains(&mtu) {
         return Ok(());

@@ -17,25 +17,9 @@ impl Netlink {
     /// # Errors
     /// [`NetlinkError::Refused`], [`NetlinkError::Privilege`].
     pub fn add_neighbour(&self, index: u32, ip: IpAddr, mac: Mac) -> Result<(), NetlinkError> {
-        let mut message = NeighbourMessage::default();
-        message.header.family = if ip.is_ipv4() {
-            AddressFamily::Inet
-        } else {
-            AddressFamily::Inet6
-        };
-        message.header.ifindex = index;
-        message.header.state = NeighbourState::Permanent;
-        message.header.kind = RouteType::Unspec;
-        message.attributes.push(NeighbourAttribute::Destination(match ip {
-            IpAddr::V4(ip) => NeighbourAddress::Inet(ip),
-            IpAddr::V6(ip) => NeighbourAddress::Inet6(ip),
-        }));
-        message
-            .attributes
-            .push(NeighbourAttribute::LinkLayerAddress(mac.0.to_vec()));
         self.change(
             || format!("cannot add the neighbour {ip} to {}", self.shown(index)),
-            RouteNetlinkMessage::NewNeighbour(message),
+            RouteNetlinkMessage::NewNeighbour(permanent(index, ip, mac)),
             NLM_F_CREATE | NLM_F_REPLACE,
         )
     }
@@ -80,4 +64,31 @@ impl Netlink {
         }
         Ok(flushed)
     }
+}
+
+/// Names a neighbour.
+pub(crate) fn message(index: u32, ip: IpAddr) -> NeighbourMessage {
+    let mut message = NeighbourMessage::default();
+    message.header.family = if ip.is_ipv4() {
+        AddressFamily::Inet
+    } else {
+        AddressFamily::Inet6
+    };
+    message.header.ifindex = index;
+    message.header.kind = RouteType::Unspec;
+    message.attributes.push(NeighbourAttribute::Destination(match ip {
+        IpAddr::V4(ip) => NeighbourAddress::Inet(ip),
+        IpAddr::V6(ip) => NeighbourAddress::Inet6(ip),
+    }));
+    message
+}
+
+/// A neighbour whose Ethernet address is fixed.
+pub(crate) fn permanent(index: u32, ip: IpAddr, mac: Mac) -> NeighbourMessage {
+    let mut message = message(index, ip);
+    message.header.state = NeighbourState::Permanent;
+    message
+        .attributes
+        .push(NeighbourAttribute::LinkLayerAddress(mac.0.to_vec()));
+    message
 }

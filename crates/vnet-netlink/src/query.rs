@@ -120,7 +120,7 @@ impl Netlink {
 }
 
 /// Of a point-to-point address, IFA_ADDRESS is the other end and IFA_LOCAL ours.
-fn own_address(message: &AddressMessage) -> Option<Cidr> {
+pub(crate) fn own_address(message: &AddressMessage) -> Option<Cidr> {
     let local = message.attributes.iter().find_map(|attribute| match attribute {
         AddressAttribute::Local(ip) => Some(*ip),
         _ => None,

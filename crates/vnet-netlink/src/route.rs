@@ -16,7 +16,7 @@ impl Netlink {
     /// families or neither gateway nor interface is given; [`NetlinkError::Refused`]
     /// with the kernel's sentence, such as `Nexthop has invalid gateway`.
     pub fn add_route(&self, to: Cidr, via: Option<IpAddr>, index: Option<u32>) -> Result<(), NetlinkError> {
-        let message = message(to, via, index)?;
+        let message = message(to, via, index, None)?;
         self.change(
             || format!("cannot add the route to {to}"),
             RouteNetlinkMessage::NewRoute(message),
@@ -29,7 +29,7 @@ impl Netlink {
     /// # Errors
     /// [`NetlinkError::Refused`] with `ESRCH` when there is none such.
     pub fn del_route(&self, to: Cidr, via: Option<IpAddr>, index: Option<u32>) -> Result<(), NetlinkError> {
-        let message = message(to, via, index)?;
+        let message = message(to, via, index, None)?;
         self.change(
             || format!("cannot delete the route to {to}"),
             RouteNetlinkMessage::DelRoute(message),
@@ -38,7 +38,12 @@ impl Netlink {
     }
 }
 
-fn message(to: Cidr, via: Option<IpAddr>, index: Option<u32>) -> Result<RouteMessage, NetlinkError> {
+pub(crate) fn message(
+    to: Cidr,
+    via: Option<IpAddr>,
+    index: Option<u32>,
+    metric: Option<u32>,
+) -> Result<RouteMessage, NetlinkError> {
     let bad = |reason: &str| NetlinkError::BadAddress {
         address: to.to_string(),
         reason: reason.to_owned(),
@@ -57,6 +62,9 @@ fn message(to: Cidr, via: Option<IpAddr>, index: Option<u32>) -> Result<RouteMes
     }
     if let Some(index) = index {
         builder = builder.output_interface(index);
+    }
+    if let Some(metric) = metric {
+        builder = builder.priority(metric);
     }
     Ok(builder.build())
 }

@@ -76,9 +76,9 @@ fn late(interface: &Interface, up: bool, timeout: Duration) -> NetlinkError {
     };
     NetlinkError::NotInTime {
         name: interface.name.clone(),
-        wanted: if up { "up" } else { "down" },
+        wanted: if up { "up" } else { "down" }.into(),
         seconds: timeout.as_secs_f64(),
         state: format!("{}, {}", interface.state(), interface.operstate),
-        hint,
+        hint: hint.into(),
     }
 }

@@ -61,7 +61,7 @@ fn a_veth_pair_is_made_configured_and_deleted() {
             a: VethEnd {
                 name: "ep1".into(),
                 mac: Some(mac),
-                ns: None,
+                ..VethEnd::default()
             },
             b: VethEnd {
                 name: "ep2".into(),
@@ -395,5 +395,24 @@ fn without_net_admin_the_missing_capability_is_named() {
             .unwrap();
         assert!(matches!(error, NetlinkError::Privilege { .. }), "{error:?}");
         assert!(error.to_string().contains("CAP_NET_ADMIN"), "{error}");
+    });
+}
+
+#[test]
+fn several_threads_may_use_one_socket_at_once() {
+    in_namespace(|netlink| {
+        for number in 0..40 {
+            let spec = VethSpec::new(&format!("a{number}"), &format!("b{number}"));
+            netlink.create_veth(&spec).unwrap();
+        }
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        assert_eq!(netlink.links().unwrap().len(), 81);
+                    }
+                });
+            }
+        });
     });
 }
