@@ -67,12 +67,16 @@ impl Command {
 }
 
 impl Namespace {
-    /// Starts a command in this namespace; see [`spawn`].
+    /// Starts a command in this namespace; see [`spawn`], and in a lab
+    /// [`Lab::spawn`](crate::Lab::spawn).
     ///
     /// # Errors
-    /// As [`spawn`].
+    /// As those.
     pub fn spawn(&self, mut command: Command) -> Result<Child, SandboxError> {
-        command.netns = Some(self.ns.clone());
+        if let Some((lab, space)) = self.lab() {
+            return lab.spawn(space, command);
+        }
+        command.netns = Some(self.netns().clone());
         spawn(command)
     }
 }

@@ -54,6 +54,58 @@ pub enum SandboxError {
         /// The program.
         command: String,
     },
+    /// The kernel or its configuration refuses to isolate a lab.
+    #[error("cannot {stage}: {}: {cause}; {fix}", io::Error::from_raw_os_error(*errno))]
+    Isolation {
+        /// The step that failed, such as `make a user namespace`.
+        stage: String,
+        /// What the kernel answered.
+        errno: i32,
+        /// Why, as far as this machine's settings tell.
+        cause: String,
+        /// What to do.
+        fix: String,
+    },
+    /// The lab has ended: it was closed, or its helper was killed.
+    #[error("the lab {lab} has ended; open another")]
+    LabClosed {
+        /// Its name.
+        lab: String,
+    },
+    /// The helper executable is of another version than this library.
+    #[error(
+        "the helper of lab {lab} speaks version {theirs} of the protocol, this vnet version {ours}; install vnet again and restart what runs"
+    )]
+    OtherVersion {
+        /// The lab.
+        lab: String,
+        /// The helper's version.
+        theirs: u32,
+        /// The version of this library.
+        ours: u32,
+    },
+    /// A process of a closed lab does not end.
+    #[error(
+        "the lab {lab} still runs {seconds} s after it was closed: a process below its helper {helper} hangs in the kernel; wait for it or end what it waits for"
+    )]
+    StillRunning {
+        /// The lab.
+        lab: String,
+        /// The helper's process id.
+        helper: u32,
+        /// How long was waited.
+        seconds: f64,
+    },
+    /// A lab has no node of that name.
+    #[error("the lab {lab} has no node {node}; it has {}", if known.is_empty() { "none".to_owned() } else { known.join(", ") })]
+    NoSuchNode {
+        /// The lab.
+        lab: String,
+        /// The name asked for.
+        node: String,
+        /// The names it has.
+        known: Vec<String>,
+    },
     /// The network configuration was refused.
     #[error(transparent)]
     Netlink(NetlinkError),
@@ -72,6 +124,11 @@ impl SandboxError {
             Self::BadArgument { .. } => 22,
             Self::NoHelper { source, .. } | Self::NotStarted { source, .. } => of(source),
             Self::HelperDied { .. } => 5,
+            Self::Isolation { errno, .. } => *errno,
+            Self::LabClosed { .. } => 32,
+            Self::OtherVersion { .. } => 71,
+            Self::StillRunning { .. } => 110,
+            Self::NoSuchNode { .. } => 2,
             Self::Netlink(error) => error.errno(),
             Self::Sys(error) => error.errno(),
         }
@@ -82,7 +139,8 @@ impl SandboxError {
     pub fn is_privilege(&self) -> bool {
         matches!(
             self,
-            Self::Sys(SysError::Privilege { .. })
+            Self::Isolation { .. }
+                | Self::Sys(SysError::Privilege { .. })
                 | Self::Netlink(
                     NetlinkError::Privilege { .. } | NetlinkError::Sys(SysError::Privilege { .. })
                 )

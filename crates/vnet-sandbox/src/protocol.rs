@@ -32,7 +32,7 @@ pub(crate) enum Request {
 }
 
 impl Report {
-    fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let (kind, number, text) = match self {
             Self::Started(pid) => (b'S', i32::try_from(*pid).unwrap_or(i32::MAX), ""),
             Self::Failed { errno, stage } => (b'F', *errno, stage.as_str()),
@@ -46,7 +46,7 @@ impl Report {
         bytes
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let (&kind, rest) = bytes.split_first()?;
         let (number, text) = rest.split_at_checked(4)?;
         let number = i32::from_ne_bytes(number.try_into().ok()?);

@@ -72,7 +72,7 @@ fn second_process_body() {
             None
         }
         "veth" => {
-            here.make_veth(&VethSpec::new("left0", "left1")).unwrap();
+            here.make_veth(&VethSpec::new("left0", "left1"), &here).unwrap();
             here.make_bridge(&BridgeSpec::new("leftbr0")).unwrap();
             None
         }
@@ -92,7 +92,7 @@ fn cycles() {
     let cycle = || {
         let here = Namespace::current().unwrap();
         let tap = here.make_tap(&tap("tap0")).unwrap();
-        let (a, _) = here.make_veth(&VethSpec::new("ep1", "ep2")).unwrap();
+        let (a, _) = here.make_veth(&VethSpec::new("ep1", "ep2"), &here).unwrap();
         let spec = BridgeSpec {
             ports: vec!["tap0".into(), "ep1".into()],
             ..BridgeSpec::new("br0")
@@ -117,7 +117,6 @@ fn thirty_cycles_leave_neither_descriptor_nor_device() {
         other.kill().unwrap();
         other.wait().unwrap();
         let left: Vec<_> = here
-            .netlink()
             .links()
             .unwrap()
             .into_iter()
@@ -171,7 +170,7 @@ fn a_tap_is_up_with_its_addresses_when_it_is_returned() {
             }
         }
         drop(device);
-        assert!(here.netlink().try_link("tap0").unwrap().is_none());
+        assert!(here.try_link("tap0").unwrap().is_none());
     });
 }
 
@@ -223,12 +222,12 @@ fn a_persistent_tap_stays_without_carrier_and_is_adopted() {
         let device = here.make_tap(&spec).unwrap();
         assert_eq!(device.info.alias, None, "it is nobody's leftover");
         drop(device);
-        assert_eq!(here.netlink().link("keep0").unwrap().state(), "no-carrier");
+        assert_eq!(here.link("keep0").unwrap().state(), "no-carrier");
         let again = here.make_tap(&spec).unwrap();
         assert!(again.adopted && again.info.ready());
         drop(again);
-        let left = here.netlink().link("keep0").unwrap();
-        here.netlink().delete(left.index).unwrap();
+        let left = here.link("keep0").unwrap();
+        here.delete(left.index).unwrap();
     });
 }
 
@@ -252,7 +251,7 @@ fn a_failed_tap_leaves_nothing_even_when_it_was_to_persist() {
                     .contains("tap0 takes an MTU of 68 to 65521 bytes"),
                 "{error}"
             );
-            assert!(here.netlink().try_link("tap0").unwrap().is_none());
+            assert!(here.try_link("tap0").unwrap().is_none());
         }
         let error = here.make_tap(&tap("a-name-of-20-bytes--")).unwrap_err();
         assert!(
@@ -298,8 +297,8 @@ fn the_holder_of_a_name_is_told_by_pid_and_command() {
         assert!(owner.starts_with(&format!("process {} (", other.id())), "{owner}");
         // A veth or bridge of that name learns it from the interface itself.
         for error in [
-            here.make_veth(&VethSpec::new("held0", "x0")).unwrap_err(),
-            here.make_veth(&VethSpec::new("x0", "held0")).unwrap_err(),
+            here.make_veth(&VethSpec::new("held0", "x0"), here).unwrap_err(),
+            here.make_veth(&VethSpec::new("x0", "held0"), here).unwrap_err(),
             here.make_bridge(&BridgeSpec::new("held0")).unwrap_err(),
         ] {
             assert!(
@@ -311,7 +310,7 @@ fn the_holder_of_a_name_is_told_by_pid_and_command() {
         other.kill().unwrap();
         other.wait().unwrap();
         assert!(
-            here.netlink().try_link("held0").unwrap().is_none(),
+            here.try_link("held0").unwrap().is_none(),
             "a TAP dies with its holder"
         );
     });
@@ -321,18 +320,17 @@ fn the_holder_of_a_name_is_told_by_pid_and_command() {
 fn a_veth_pair_passes_frames_when_it_is_returned_and_is_released_once() {
     in_namespace(|here| {
         let there = NetNs::create().unwrap();
-        let end = |name: &str, ip: &str, ns: Option<NetNs>| EndSpec {
+        let end = |name: &str, ip: &str| EndSpec {
             name: name.into(),
             ip: vec![cidr(ip)],
-            ns,
             ..EndSpec::default()
         };
         let spec = VethSpec {
-            a: end("ep1", "10.0.0.1/24", None),
-            b: end("ep2", "10.0.0.2/24", Some(there.clone())),
+            a: end("ep1", "10.0.0.1/24"),
+            b: end("ep2", "10.0.0.2/24"),
             ..VethSpec::new("", "")
         };
-        let (a, b) = here.make_veth(&spec).unwrap();
+        let (a, b) = here.make_veth(&spec, &Namespace::at(there.clone()).unwrap()).unwrap();
         assert!(a.ready() && b.ready());
         let listener = there
             .run(|| std::net::TcpListener::bind("10.0.0.2:7000").unwrap())
@@ -344,11 +342,10 @@ fn a_veth_pair_passes_frames_when_it_is_returned_and_is_released_once() {
         drop((stream, listener));
         here.release(&a).unwrap();
         here.release(&a).unwrap();
-        assert!(here.netlink().try_link("ep1").unwrap().is_none());
+        assert!(here.try_link("ep1").unwrap().is_none());
         assert!(
             Namespace::at(there)
                 .unwrap()
-                .netlink()
                 .try_link("ep2")
                 .unwrap()
                 .is_none()
@@ -359,10 +356,10 @@ fn a_veth_pair_passes_frames_when_it_is_returned_and_is_released_once() {
 #[test]
 fn what_is_not_ours_is_not_released() {
     in_namespace(|here| {
-        let (a, _) = here.make_veth(&VethSpec::new("ep1", "ep2")).unwrap();
-        here.netlink().set_alias(a.index, "somebody else's").unwrap();
+        let (a, _) = here.make_veth(&VethSpec::new("ep1", "ep2"), here).unwrap();
+        here.set_alias(a.index, "somebody else's").unwrap();
         here.release(&a).unwrap();
-        assert!(here.netlink().try_link("ep1").unwrap().is_some());
+        assert!(here.try_link("ep1").unwrap().is_some());
     });
 }
 
@@ -370,7 +367,7 @@ fn what_is_not_ours_is_not_released() {
 fn a_bridge_takes_a_tap_and_a_veth_as_ports() {
     in_namespace(|here| {
         let tap = here.make_tap(&tap("tap0")).unwrap();
-        here.make_veth(&VethSpec::new("ep1", "ep2")).unwrap();
+        here.make_veth(&VethSpec::new("ep1", "ep2"), here).unwrap();
         let spec = BridgeSpec {
             ports: vec!["tap0".into(), "ep1".into()],
             ip: vec![cidr("10.1.0.1/24")],
@@ -382,7 +379,7 @@ fn a_bridge_takes_a_tap_and_a_veth_as_ports() {
             "{bridge:?}"
         );
         for port in ["tap0", "ep1"] {
-            assert_eq!(here.netlink().link(port).unwrap().bridge, Some(bridge.index));
+            assert_eq!(here.link(port).unwrap().bridge, Some(bridge.index));
         }
         drop(tap);
         here.release(&bridge).unwrap();
@@ -394,11 +391,11 @@ fn a_bridge_takes_a_tap_and_a_veth_as_ports() {
             .unwrap_err();
         assert!(error.to_string().contains("no interface nope"), "{error}");
         assert!(
-            here.netlink().try_link("br0").unwrap().is_none(),
+            here.try_link("br0").unwrap().is_none(),
             "nothing is left"
         );
-        let down = here.netlink().link("ep1").unwrap();
-        here.netlink().set_down(down.index).unwrap();
+        let down = here.link("ep1").unwrap();
+        here.set_down(down.index).unwrap();
         let idle = BridgeSpec {
             ports: vec!["ep1".into()],
             ..BridgeSpec::new("br1")
@@ -411,7 +408,7 @@ fn a_bridge_takes_a_tap_and_a_veth_as_ports() {
 fn what_a_killed_process_left_is_found_and_removed_and_nothing_else() {
     in_namespace(|here| {
         let mut other = second_process(here, "veth");
-        here.make_veth(&VethSpec::new("own0", "own1")).unwrap();
+        here.make_veth(&VethSpec::new("own0", "own1"), here).unwrap();
         assert_eq!(here.stale().unwrap(), [], "its owner lives");
         let pid = other.id();
         other.kill().unwrap();
@@ -423,9 +420,9 @@ fn what_a_killed_process_left_is_found_and_removed_and_nothing_else() {
         assert!(stale.iter().all(|s| s.owner.pid == pid));
         assert_eq!(here.remove_stale().unwrap().len(), 3);
         for gone in names {
-            assert!(here.netlink().try_link(gone).unwrap().is_none());
+            assert!(here.try_link(gone).unwrap().is_none());
         }
-        assert!(here.netlink().try_link("own0").unwrap().is_some());
+        assert!(here.try_link("own0").unwrap().is_some());
         assert_eq!(here.remove_stale().unwrap(), []);
     });
 }

@@ -156,10 +156,10 @@ fn frames_without_room_are_counted() {
 #[test]
 fn an_interface_that_goes_down_or_away_is_an_error_and_not_a_hang() {
     in_namespace(|here| {
-        let (a, b) = here.make_veth(&VethSpec::new("ep1", "ep2")).unwrap();
+        let (a, b) = here.make_veth(&VethSpec::new("ep1", "ep2"), here).unwrap();
         let (mut socket, _) = here.packet_port("ep1", PacketOptions::default()).unwrap();
         let mut buffer = vec![0; LARGE];
-        here.netlink().set_down(a.index).unwrap();
+        here.set_down(a.index).unwrap();
         let mut slots = [RecvSlot::new(&mut buffer)];
         loop {
             match socket.recv_batch(&mut slots) {
@@ -170,10 +170,8 @@ fn an_interface_that_goes_down_or_away_is_an_error_and_not_a_hang() {
                 }
             }
         }
-        here.netlink().set_up(a.index).unwrap();
-        here.netlink()
-            .wait_operstate(a.index, true, Duration::from_secs(5))
-            .unwrap();
+        here.set_up(a.index).unwrap();
+        here.wait_ready(a.index).unwrap();
         let (other, _) = here.packet_port("ep2", PacketOptions::default()).unwrap();
         other.send(&VnetHdr::default(), &frame(&[])).unwrap();
         receive(&mut socket, |slot| {
@@ -227,12 +225,13 @@ fn tcp_passes_from_socket_to_socket_with_its_checksums_and_super_frames() {
                 b: EndSpec {
                     name: "eth0".into(),
                     ip: vec![ip.parse().unwrap()],
-                    ns: Some(ns.clone()),
                     ..EndSpec::default()
                 },
                 ..VethSpec::new("", "")
             };
-            middle.make_veth(&spec).unwrap();
+            middle
+                .make_veth(&spec, &Namespace::at(ns.clone()).unwrap())
+                .unwrap();
             let open = || middle.packet_port(outer, PacketOptions::default()).unwrap().0;
             (open(), open())
         };

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
+use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
 
 use crate::NetNs;
@@ -32,6 +33,73 @@ pub fn has_sys_admin() -> bool {
 fn has(capability: CapabilitySet) -> bool {
     rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(capability))
         && owns_namespace()
+}
+
+/// What no lab needs: it concerns the machine and not a namespace.
+const MACHINE: CapabilitySet = CapabilitySet::SYS_MODULE
+    .union(CapabilitySet::SYS_RAWIO)
+    .union(CapabilitySet::SYS_BOOT)
+    .union(CapabilitySet::SYS_TIME)
+    .union(CapabilitySet::SYS_PACCT)
+    .union(CapabilitySet::SYSLOG)
+    .union(CapabilitySet::MAC_ADMIN)
+    .union(CapabilitySet::MAC_OVERRIDE)
+    .union(CapabilitySet::AUDIT_CONTROL)
+    .union(CapabilitySet::AUDIT_READ)
+    .union(CapabilitySet::WAKE_ALARM)
+    .union(CapabilitySet::BLOCK_SUSPEND)
+    .union(CapabilitySet::LINUX_IMMUTABLE);
+
+/// Takes from this thread, and from every program it starts, the capabilities that
+/// concern the machine rather than a lab.
+///
+/// With `ambient` the programs keep the others although their user is not root.
+///
+/// # Errors
+/// What `capset(2)` and `prctl(2)` answer.
+pub fn restrict_to_lab(ambient: bool) -> Result<(), Errno> {
+    for capability in MACHINE.iter() {
+        // Without CAP_SETPCAP, or for one this kernel does not know, there is nothing to take.
+        match rustix::thread::remove_capability_from_bounding_set(capability) {
+            Ok(()) | Err(Errno::PERM | Errno::INVAL) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    let mut sets = rustix::thread::capabilities(None)?;
+    sets.permitted.remove(MACHINE);
+    sets.effective = sets.permitted;
+    sets.inheritable = if ambient {
+        sets.permitted
+    } else {
+        CapabilitySet::empty()
+    };
+    rustix::thread::set_capabilities(None, sets)?;
+    if ambient {
+        for capability in sets.permitted.iter() {
+            match rustix::thread::configure_capability_in_ambient_set(capability, true) {
+                // One this kernel does not know.
+                Ok(()) | Err(Errno::INVAL) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Gives up every capability of this thread, for good.
+///
+/// # Errors
+/// What `capset(2)` and `prctl(2)` answer.
+pub fn drop_all() -> Result<(), Errno> {
+    rustix::thread::set_no_new_privs(true)?;
+    rustix::thread::set_capabilities(
+        None,
+        rustix::thread::CapabilitySets {
+            effective: CapabilitySet::empty(),
+            permitted: CapabilitySet::empty(),
+            inheritable: CapabilitySet::empty(),
+        },
+    )
 }
 
 /// Tells whether the current network namespace belongs to the thread's user

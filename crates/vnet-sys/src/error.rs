@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 
@@ -13,7 +14,7 @@ pub enum SysError {
         /// The node that was looked for.
         path: PathBuf,
         /// What is wrong with it.
-        reason: &'static str,
+        reason: Cow<'static, str>,
         /// What the user can do about it.
         fix: String,
         /// What the kernel answered.

@@ -30,16 +30,20 @@
 
 pub mod caps;
 pub mod ethtool;
+pub mod inet;
 pub mod io;
+pub mod mount;
+pub mod namespace;
 pub mod netns;
 pub mod packet;
 pub mod process;
+pub mod seqpacket;
+pub mod socket;
 pub mod thread;
 pub mod tun;
 pub mod vnet_hdr;
 
 mod error;
-mod mount;
 mod name;
 
 pub use error::SysError;

@@ -1,16 +1,18 @@
-//! The helper's side: one process between vnet and a command, so that no command
-//! outlives the vnet process that started it.
+//! The helper's side: a process between vnet and what must not outlive it.
 //!
-//! It has one thread and may therefore fork. Descriptor 3 is a socket to the
-//! process that started it and descriptor 4 a pidfd of that process: when either
-//! says that the process is gone, the helper kills its command and everything that
-//! descends from it, and ends. The pidfd matters because a forked child of that
-//! process holds the socket open; the socket matters because the process may let go
-//! of a command and live on.
+//! It is started for one thing: to run one command (`run`), to be a lab (`lab`, module
+//! `lab`), or to delete what vnet leaves in a namespace (`keep`). In each it has one
+//! thread and may therefore fork. Descriptor 3 is a socket to the process that started
+//! it and descriptor 4 a pidfd of that process: when either says that the process is
+//! gone, the helper ends what it is there for, and itself. The pidfd matters because a
+//! forked child of that process holds the socket open; the socket matters because the
+//! process may let go and live on.
 //!
-//! Who kills the helper itself kills the command with it (`PR_SET_PDEATHSIG`, sound
-//! here because the helper has one thread), but not what the command has started. Nor
-//! can an ordinary user's helper kill what runs as another user.
+//! # Commands
+//! The helper of a command kills it and everything that descends from it. Who kills the
+//! helper itself kills the command with it (`PR_SET_PDEATHSIG`, sound here because the
+//! helper has one thread), but not what the command has started. Nor can an ordinary
+//! user's helper kill what runs as another user.
 //!
 //! # Terminals
 //! Helper and command stay in the process group they were started in. So a command
@@ -18,8 +20,9 @@
 //! terminal, and Ctrl-C and Ctrl-Z reach it as if vnet were not there. The helper
 //! ignores those signals, since it must be able to run when its parent dies: it is
 //! neither interrupted nor stopped. SIGTERM sent to the helper is passed on to the
-//! command.
+//! command. The helper of a lab is in a session of its own, which no terminal reaches.
 
+mod lab;
 mod serve;
 mod tree;
 
@@ -27,7 +30,10 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
 
-pub use serve::main;
+/// What the helper is started for: a lab.
+pub(crate) const LAB: &str = "lab";
+/// What the helper is started for: deleting what is left in a namespace.
+const KEEP: &str = "keep";
 
 /// Descriptor of the socket to the process that started the helper.
 pub(crate) const CONTROL: i32 = 3;
@@ -37,7 +43,21 @@ pub(crate) const PARENT: i32 = 4;
 pub(crate) const NETNS: i32 = 5;
 
 const USAGE: &str = "vnet-helper is started by vnet and is of no use on its own\n\
-    usage: vnet-helper run [--netns] [--cwd DIR] -- PROGRAM [ARGUMENT]...\n";
+    usage: vnet-helper run [--netns] [--cwd DIR] -- PROGRAM [ARGUMENT]...\n\
+    \x20      vnet-helper lab\n\
+    \x20      vnet-helper keep\n";
+
+/// Runs the helper with the arguments after its name, and returns its exit code: in the
+/// case of a command the command's own, or 128 and the number of the signal that killed
+/// it.
+pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.collect();
+    match args.as_slice() {
+        [word] if word == LAB => lab::main(),
+        [word] if word == KEEP => crate::device::keep(),
+        _ => serve::main(args.into_iter()),
+    }
+}
 
 /// What the helper is started for.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,6 +65,11 @@ struct Task {
     netns: bool,
     cwd: Option<OsString>,
     argv: Vec<OsString>,
+}
+
+/// Returns the arguments of a helper that deletes what is left.
+pub(crate) fn keep_arguments() -> [OsString; 1] {
+    [KEEP.into()]
 }
 
 /// Writes a task as the helper's arguments.

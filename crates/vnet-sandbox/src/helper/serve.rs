@@ -37,9 +37,9 @@ const LAST_WAIT: Duration = Duration::from_secs(5);
 /// The exit code when the command could not be started, as a shell's.
 const NOT_STARTED: u8 = 127;
 
-/// Runs the helper with the arguments after its name and returns the command's exit
-/// code, or 128 and the signal's number.
-pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
+/// Runs a command and returns its exit code, or 128 and the number of the signal that
+/// killed it.
+pub(super) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     let Some(task) = parse(args) else { return usage() };
     let Ok(mut fds) = process::take_inherited(if task.netns { 3 } else { 2 }) else {
         return usage();

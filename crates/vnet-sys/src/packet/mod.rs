@@ -81,7 +81,7 @@ impl PacketSocket {
             set(libc::PACKET_IGNORE_OUTGOING, 1)?;
         }
         grow_receive_buffer(fd.as_fd(), options.rcvbuf).map_err(|e| SysError::os(what(), e))?;
-        bind(fd.as_fd(), index).map_err(|e| SysError::os(what(), e))?;
+        bind(fd.as_fd(), index, libc::ETH_P_ALL as u16).map_err(|e| SysError::os(what(), e))?;
         if options.promisc {
             let request = libc::packet_mreq {
                 mr_ifindex: index,
@@ -95,12 +95,47 @@ impl PacketSocket {
         // Binding to an interface that is down leaves ENETDOWN for the first read.
         let _: Result<(), rustix::io::Errno> =
             sockopt::socket_error(&fd).map_err(|e| SysError::os(what(), e))?;
-        Ok(Self {
+        Ok(Self::from_fd(fd, ifindex, options.vnet_hdr))
+    }
+
+    /// Opens a socket that sends on an interface of the calling thread's network
+    /// namespace and never receives, past the interface's queueing discipline
+    /// (PACKET_QDISC_BYPASS). It takes a [`VnetHdr`] before every frame.
+    ///
+    /// # Errors
+    /// As [`PacketSocket::open`].
+    pub fn open_sender(ifindex: u32) -> Result<Self, SysError> {
+        let what = || format!("cannot open a packet socket that sends on interface {ifindex}");
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let fd = socket_with(AddressFamily::PACKET, SocketType::RAW, flags, None)
+            .map_err(|e| SysError::privileged(what(), NEEDS, e))?;
+        let index = i32::try_from(ifindex).map_err(|_| SysError::os(what(), rustix::io::Errno::NODEV))?;
+        for option in [libc::PACKET_VNET_HDR, libc::PACKET_QDISC_BYPASS] {
+            set_packet_option::<libc::c_int>(fd.as_fd(), option, &1).map_err(|e| SysError::os(what(), e))?;
+        }
+        // Protocol 0: no frame is ever copied to it.
+        bind(fd.as_fd(), index, 0).map_err(|e| SysError::os(what(), e))?;
+        let _: Result<(), rustix::io::Errno> =
+            sockopt::socket_error(&fd).map_err(|e| SysError::os(what(), e))?;
+        Ok(Self::from_fd(fd, ifindex, true))
+    }
+
+    /// Takes a packet socket another process has opened on an interface, with or
+    /// without a vnet header before every frame.
+    #[must_use]
+    pub fn from_fd(fd: OwnedFd, ifindex: u32, vnet_hdr: bool) -> Self {
+        Self {
             fd,
             ifindex,
-            vnet_hdr: options.vnet_hdr,
+            vnet_hdr,
             arrays: Arrays::new(),
-        })
+        }
+    }
+
+    /// Gives the descriptor away.
+    #[must_use]
+    pub fn into_fd(self) -> OwnedFd {
+        self.fd
     }
 
     /// Returns the number of the interface.
@@ -189,10 +224,10 @@ fn grow_receive_buffer(fd: BorrowedFd<'_>, bytes: usize) -> rustix::io::Result<(
         .or_else(|_| sockopt::set_socket_recv_buffer_size(fd, bytes))
 }
 
-fn bind(fd: BorrowedFd<'_>, ifindex: i32) -> rustix::io::Result<()> {
+fn bind(fd: BorrowedFd<'_>, ifindex: i32, protocol: u16) -> rustix::io::Result<()> {
     let address = libc::sockaddr_ll {
         sll_family: libc::AF_PACKET as u16,
-        sll_protocol: (libc::ETH_P_ALL as u16).to_be(),
+        sll_protocol: protocol.to_be(),
         sll_ifindex: ifindex,
         sll_hatype: 0,
         sll_pkttype: 0,

@@ -13,6 +13,7 @@ use rustix::process::{
 
 use super::Exit;
 use crate::SysError;
+use crate::error::last_errno;
 
 /// A command for [`exec`].
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +77,21 @@ pub fn reap() -> Result<Option<(u32, Exit)>, Errno> {
         .map(Exit::Code)
         .or_else(|| status.terminating_signal().map(Exit::Signal));
     Ok(exit.map(|exit| (Pid::as_raw_nonzero(pid).get().unsigned_abs(), exit)))
+}
+
+/// Kills every other process of the PID namespace of which this process is number 1.
+///
+/// # Errors
+/// `EPERM` in any other process, which would kill all its user has.
+pub fn kill_all() -> Result<(), Errno> {
+    if getpid().as_raw_nonzero().get() != 1 {
+        return Err(Errno::PERM);
+    }
+    // SAFETY: it sends a signal. Process 1 itself is not among "all".
+    if unsafe { libc::kill(-1, libc::SIGKILL) } < 0 {
+        return Err(last_errno());
+    }
+    Ok(())
 }
 
 /// Takes the descriptors 3, 4, ... this process was started with, `count` of them,

@@ -1,14 +1,15 @@
 //! Processes: starting, waiting for, signalling and finding them.
 //!
-//! A program with threads never forks: [`spawn`] is posix_spawn. [`exec`] is for
-//! the helper process alone, which has one thread.
+//! A program with threads never forks: [`spawn`] is posix_spawn. [`exec`] and [`fork`]
+//! are for the helper process alone, which has one thread.
 
 mod exec;
+mod fork;
 mod signals;
 mod spawn;
 mod stat;
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -17,12 +18,14 @@ use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_open, pidfd_send_signal, waitid,
 };
 
-pub use exec::{Exec, become_subreaper, discard_stdio, exec, reap, take_inherited};
+pub use exec::{Exec, become_subreaper, discard_stdio, exec, kill_all, reap, take_inherited};
+pub use fork::{Program, fork};
 pub use signals::{SignalFd, Signals};
 pub use spawn::{Spawn, spawn};
 pub use stat::{Stat, all, start_time, stat};
 
 use crate::SysError;
+use crate::error::last_errno;
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +72,12 @@ impl Process {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// Gives the pidfd away.
+    #[must_use]
+    pub fn into_fd(self) -> OwnedFd {
+        self.pidfd
     }
 
     /// Waits until it has ended, at most `timeout`, and reaps it.
@@ -129,6 +138,36 @@ pub fn send(pidfd: BorrowedFd<'_>, signal: i32) -> Result<(), SysError> {
     match pidfd_send_signal(pidfd, raw) {
         Ok(()) | Err(Errno::SRCH) => Ok(()),
         Err(e) => Err(SysError::os(what(), e)),
+    }
+}
+
+/// Sends a signal to the process group whose number is that of the process behind a
+/// pidfd; a group that is empty is no error.
+///
+/// # Errors
+/// [`SysError::Os`]: `EINVAL` before Linux 6.9 and for a number that is no signal.
+pub fn send_to_group(pidfd: BorrowedFd<'_>, signal: i32) -> Result<(), SysError> {
+    /// `PIDFD_SIGNAL_PROCESS_GROUP` (`linux/pidfd.h`).
+    const GROUP: libc::c_uint = 4;
+    // SAFETY: the call takes numbers only; a null pointer asks for the usual signal information.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_raw_fd(),
+            signal,
+            std::ptr::null::<libc::siginfo_t>(),
+            GROUP,
+        )
+    };
+    if result == 0 {
+        return Ok(());
+    }
+    match last_errno() {
+        Errno::SRCH => Ok(()),
+        errno => Err(SysError::os(
+            format!("cannot send signal {signal} to a process group"),
+            errno,
+        )),
     }
 }
 

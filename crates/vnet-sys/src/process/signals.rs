@@ -56,6 +56,28 @@ impl SignalFd {
     }
 }
 
+/// Gives every signal its default action and lets all through to the calling thread.
+pub(super) fn reset_all() {
+    // `struct kernel_sigaction` on every machine: all zero is SIG_DFL without flags and mask.
+    let default = [0u64; 4];
+    for signal in 1..=64 {
+        // Not signal(2): glibc refuses the two signals it uses itself, which somebody above may
+        // have told to be ignored.
+        // SAFETY: the structure outlives the call, and a default action runs no code. Signals
+        // that have no other are refused.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                std::ptr::null_mut::<u64>(),
+                size_of::<u64>(),
+            )
+        };
+    }
+    unblock_all();
+}
+
 /// Lets every signal through to the calling thread.
 pub(super) fn unblock_all() {
     let mut none = MaybeUninit::uninit();

@@ -27,6 +27,15 @@ pub(super) fn set_iff(fd: BorrowedFd<'_>, name: &str, flags: i32) -> Result<()> 
     done(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETIFF, &raw mut req) })
 }
 
+/// `TUNSETIFINDEX`, `_IOW('T', 218, unsigned int)` (`linux/if_tun.h`), which libc does not name.
+const SET_IFINDEX: libc::Ioctl = 0x4004_54da;
+
+/// Chooses the interface's number; only before [`set_iff`] makes the interface.
+pub(super) fn set_ifindex(fd: BorrowedFd<'_>, index: u32) -> Result<()> {
+    let index = c_int::try_from(index).map_err(|_| Errno::INVAL)?;
+    by_pointer(fd, SET_IFINDEX, index)
+}
+
 pub(super) fn get_iff(fd: BorrowedFd<'_>) -> Result<String> {
     let mut req = request("", 0);
     // SAFETY: `req` is an ifreq that outlives the call; the kernel reads and writes no more.

@@ -66,6 +66,8 @@ pub struct TunConfig {
     pub group: Option<u32>,
     /// The character device 10:200, mode 0666 on most systems.
     pub device: PathBuf,
+    /// The interface number of a device that is made, or one the kernel chooses.
+    pub index: Option<u32>,
 }
 
 impl TunConfig {
@@ -81,6 +83,7 @@ impl TunConfig {
             owner: None,
             group: None,
             device: PathBuf::from("/dev/net/tun"),
+            index: None,
         }
     }
 }
@@ -231,9 +234,9 @@ fn node_error(path: &Path, errno: Errno) -> SysError {
         "make it as root: mkdir -p {} && mknod {shown} c 10 200 && chmod 0666 {shown}, and `modprobe tun` where the driver is a module",
         path.parent().unwrap_or(Path::new("/")).display()
     );
-    let missing = |reason, fix| SysError::MissingDevice {
+    let missing = |reason: &'static str, fix| SysError::MissingDevice {
         path: path.to_owned(),
-        reason,
+        reason: reason.into(),
         fix,
         errno: errno.raw_os_error(),
     };
@@ -262,6 +265,10 @@ fn node_error(path: &Path, errno: Errno) -> SysError {
 /// Attaches `fd`; returns whether the interface existed before.
 fn attach(fd: BorrowedFd<'_>, config: &TunConfig, flags: i32) -> Result<bool, SysError> {
     let name = &config.name;
+    if let Some(index) = config.index {
+        ioctl::set_ifindex(fd, index)
+            .map_err(|e| SysError::os(format!("cannot give {name} the number {index}"), e))?;
+    }
     match ioctl::set_iff(fd, name, flags | libc::IFF_TUN_EXCL) {
         Ok(()) => return Ok(false),
         // With IFF_TUN_EXCL the kernel says so of any interface of that name.

@@ -2,12 +2,13 @@ use std::fmt;
 use std::os::linux::fs::MetadataExt;
 use std::str::FromStr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use vnet_sys::process;
 
 /// The process that made an interface, as the interface's alias names it:
 /// `vnet pid=<pid> start=<ticks since boot> uid=<uid> pidns=<inode>`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Owner {
     /// Its process id.
     pub pid: u32,

@@ -1,6 +1,7 @@
 use vnet_netlink::Interface;
 use vnet_sys::{PacketOptions, PacketSocket};
 
+use super::request::{DeviceReply, DeviceRequest};
 use crate::{Namespace, SandboxError};
 
 impl Namespace {
@@ -17,8 +18,15 @@ impl Namespace {
         name: &str,
         options: PacketOptions,
     ) -> Result<(PacketSocket, Interface), SandboxError> {
-        let interface = self.netlink.link(name)?;
-        let socket = self.ns.run(|| PacketSocket::open(interface.index, options))??;
-        Ok((socket, interface))
+        let request = DeviceRequest::Packet {
+            name: name.to_owned(),
+            options,
+        };
+        let (reply, mut fds) = self.ask(&request)?;
+        let (DeviceReply::Link(interface), Some(fd)) = (reply, fds.pop()) else {
+            return Err(self.misunderstood());
+        };
+        let socket = PacketSocket::from_fd(fd, interface.index, options.vnet_hdr);
+        Ok((socket, *interface))
     }
 }

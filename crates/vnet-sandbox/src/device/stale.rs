@@ -1,8 +1,9 @@
 use serde::Serialize;
 use vnet_netlink::{Interface, NetlinkError};
 
-use crate::owner::Life;
-use crate::{Namespace, Owner, SandboxError};
+use super::owner::{Life, Owner};
+use super::request::Edit;
+use crate::{Namespace, SandboxError};
 
 /// An interface whose owner, a vnet process, has died without deleting it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -20,8 +21,7 @@ impl Namespace {
     /// # Errors
     /// [`SandboxError::Netlink`].
     pub fn stale(&self) -> Result<Vec<Stale>, SandboxError> {
-        let links = self.netlink.links()?;
-        Ok(links.into_iter().filter_map(stale).collect())
+        Ok(self.links()?.into_iter().filter_map(stale).collect())
     }
 
     /// Deletes the interfaces [`Namespace::stale`] finds and returns them.
@@ -32,13 +32,13 @@ impl Namespace {
         let mut removed = Vec::new();
         for found in self.stale()? {
             // Its other end may have been in the list too, and its number may have been given anew.
-            let still = match self.netlink.link_by_index(found.interface.index) {
+            let still = match self.link_by_index(found.interface.index) {
                 Ok(interface) => stale(interface).is_some_and(|again| again.owner == found.owner),
-                Err(NetlinkError::NoSuchInterface { .. }) => false,
-                Err(error) => return Err(error.into()),
+                Err(SandboxError::Netlink(NetlinkError::NoSuchInterface { .. })) => false,
+                Err(error) => return Err(error),
             };
             if still {
-                self.netlink.delete(found.interface.index)?;
+                self.edit(found.interface.index, Edit::Delete)?;
             }
             removed.push(found);
         }
