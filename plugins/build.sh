@@ -24,6 +24,7 @@ rust_plugins=(
   count:shipped/count.wasm
   drop_bcast:shipped/drop_bcast.wasm
   icmp_echo:shipped/icmp_echo.wasm
+  learning_switch:shipped/learning_switch.wasm
   drop_bcast_minimal:examples/drop_bcast_rust.wasm
 )
 # source:file it becomes

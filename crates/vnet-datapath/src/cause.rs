@@ -25,11 +25,19 @@ pub(crate) enum Cause {
     SinkFull,
     /// The queue of frames that turn back held too many.
     TurnFull,
-    /// Flooded where there is no other port.
+    /// Redirected or flooded where there is no such port.
     NoPort,
+    /// For a station on the port of the switch that it came by.
+    SamePort,
+    /// To an address that no switch forwards: 01:80:c2:00:00:00 to 0f.
+    LinkLocal,
+    /// Turned round by stages too often.
+    Loop,
+    /// Neither IPv4 nor IPv6 where bare packets are carried.
+    NotIp,
 }
 
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 16] = [
     "gone",
     "down",
     "tx_error",
@@ -42,6 +50,10 @@ const NAMES: [&str; 12] = [
     "sink_full",
     "turn_full",
     "no_port",
+    "same_port",
+    "link_local",
+    "loop",
+    "not_ip",
 ];
 
 /// Drops by cause, as plain numbers owned by one worker.

@@ -29,6 +29,36 @@ pub enum EngineError {
         /// Name of the second port.
         b: String,
     },
+    /// A port that does not carry Ethernet frames was given to a switch.
+    #[error(
+        "cannot make {port} a port of a switch: it carries bare IP packets; a switch takes Ethernet ports"
+    )]
+    NotEthernet {
+        /// Name of the port.
+        port: String,
+    },
+    /// A switch has all the ports it can have.
+    #[error("cannot add {port} to switch {switch}: it has {most} ports already")]
+    TooManyPorts {
+        /// Name of the switch.
+        switch: String,
+        /// Name of the port.
+        port: String,
+        /// The most a switch has.
+        most: usize,
+    },
+    /// Something that only a switch does was asked of a pipeline that is none.
+    #[error("{port} is no switch")]
+    NotASwitch {
+        /// Name of the pipeline.
+        port: String,
+    },
+    /// A recording was named that this pipeline does not have (any more).
+    #[error("{port} has no such recording (any more)")]
+    NoSuchRecording {
+        /// Name of the pipeline.
+        port: String,
+    },
     /// A frame given to `send` cannot be sent on that port.
     #[error("cannot send {len} bytes on {port}: {why}")]
     BadFrame {

@@ -27,7 +27,13 @@ pub(crate) struct Meta {
     /// Its length before that.
     pub len: u32,
     /// The stage that sent the frame back out, which is not asked again.
-    pub sent_by: Option<usize>,
+    pub sent_by: Option<u32>,
+    /// The path it is on.
+    pub path: u32,
+    /// The stage of that path it waits at.
+    pub hop: u16,
+    /// How often stages turned it round.
+    pub turns: u8,
 }
 
 /// Work left undone on frames that a stage or a port takes as it is.
@@ -67,6 +73,8 @@ pub(crate) struct Arrival {
     /// Host flags of the first stage (EGRESS, L3).
     pub flags: u16,
     pub ts_ns: u64,
+    /// The path they begin.
+    pub path: u32,
 }
 
 /// Makes the runtime's view of a frame that no plugin has judged.
@@ -118,7 +126,10 @@ impl Landing<'_> {
     /// Takes the next slot for a frame of `len` bytes at `off`.
     pub(crate) fn take(&mut self, off: usize, len: usize, meta: Meta) {
         self.frames.push(frame(off, len, &self.arrival, &meta.offload));
-        self.metas.push(meta);
+        self.metas.push(Meta {
+            path: self.arrival.path,
+            ..meta
+        });
     }
 }
 

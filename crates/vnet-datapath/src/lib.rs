@@ -1,9 +1,10 @@
 //! The packet engine: ports, chains and pipelines.
 //!
 //! A [`Port`] is where frames enter and leave: a TUN or TAP descriptor, a packet socket, memory. A [`Pipeline`] owns
-//! one port whose frames go to a receive queue, or two ports joined by a wire. Plugins are attached to a [`Place`] in
-//! it and judge the frames in batches, in their own memory, into which frames are read straight from the device.
-//! One worker thread owns a pipeline entirely; nothing on the path of a frame takes a lock or allocates.
+//! one port whose frames go to a receive queue, two ports joined by a wire, or the ports of a switch. Plugins are
+//! attached to a [`Place`] in it and judge the frames in batches, in their own memory, into which frames are read
+//! straight from the device. One worker thread owns a pipeline entirely; nothing on the path of a frame takes a lock
+//! or allocates.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -30,14 +31,22 @@
 //! `port → stages attached to its ingress → stages on the wire → stages attached to the other port's egress → port`,
 //! or, with one port, `→ receive queue`. A frame a plugin answers with TX or REDIRECT leaves through the egress
 //! stages of the port it goes to, except the one that sent it; an egress stage's own TX goes straight out.
+//!
+//! In a switch it is `port → stages attached to its ingress → stages on its link → stages of the switch → forwarding`,
+//! and from there, for each port the frame is for, `→ stages on that link → stages attached to that port's egress →
+//! port`. Every copy of a flooded frame is made of the same bytes and judged on its own way. A frame that stages keep
+//! turning round is dropped (`loop`).
+//!
 //! At the door of every stage or port that does not take super-frames or partial checksums, the engine segments and
 //! completes in software. [`PipelineStats::balance`] is 0 whenever no frame is under way.
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod capture;
 mod cause;
 mod clock;
 mod error;
+mod fdb;
 mod forward;
 mod frame;
 mod offload;
@@ -54,11 +63,12 @@ mod turn;
 mod worker;
 
 pub use error::EngineError;
+pub use fdb::Learned;
 pub use forward::Place;
-pub use pipeline::{Parts, Pipeline};
+pub use pipeline::{Parts, Pipeline, SWITCH_STAGE_PORTS};
 pub use port::{Change, MemoryEnd, Port, PortInfo, PortStats};
-pub use record::Recorded;
+pub use record::{RecordId, Recorded};
 pub use replay::{ReplayOptions, ReplayReport, capture_layer, replay};
 pub use sink::Received;
-pub use stage::{Direction, StageId};
+pub use stage::{Direction, LinkSide, StageId};
 pub use stats::PipelineStats;

@@ -1,18 +1,33 @@
-use crate::stage::Direction;
+use crate::stage::{Direction, LinkSide};
+
+/// What a stage belongs to, which decides where its TX and REDIRECT lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seat {
+    /// A device.
+    Device,
+    /// The wire between two ports.
+    Wire,
+    /// The link at a switch's port, for frames on their way to the switch.
+    Up,
+    /// The same, for frames on their way from the switch.
+    Down,
+    /// The entrance of a switch.
+    Switch,
+}
 
 /// One stage on a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Hop {
     /// Index of the stage.
     pub stage: usize,
-    /// The port that TX answers leave by.
+    /// The port whose frames pass here, or that they leave by.
     pub device: usize,
     /// Port number as the stage sees it.
     pub port: u16,
     /// Host flags of every frame here (EGRESS, L3).
     pub flags: u16,
-    /// Whether the stage belongs to the wire, so that REDIRECT has somewhere to go.
-    pub on_wire: bool,
+    /// What the stage belongs to.
+    pub seat: Seat,
 }
 
 /// Where a path leads when every stage passed the frame.
@@ -22,6 +37,8 @@ pub(crate) enum End {
     Port(usize),
     /// To the receive queue.
     Sink,
+    /// Into the forwarding of a switch, as arrived at a port.
+    Core(usize),
 }
 
 /// The stages between one entrance and one end.
@@ -31,62 +48,103 @@ pub(crate) struct Path {
     pub end: End,
 }
 
-/// What is attached where; stages are named by their index.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Places {
-    pub device: [Vec<(usize, Direction)>; 2],
-    pub wire: Vec<(usize, Direction)>,
+/// How the ports of a pipeline are joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// One port, whose frames end there.
+    Lone(End),
+    /// Two ports.
+    Wire,
+    /// Any number of ports.
+    Switch,
 }
+
+/// What is attached to one port; stages are named by their index.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AtPort {
+    pub device: Vec<(usize, Direction)>,
+    pub link: Vec<(usize, Direction, LinkSide)>,
+}
+
+/// What is attached where.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    pub shape: Shape,
+    pub ports: Vec<AtPort>,
+    pub wire: Vec<(usize, Direction)>,
+    pub switch: Vec<usize>,
+}
+
+/// Paths that begin at one port.
+pub(crate) const PATHS: usize = 4;
 
 /// Index of the path that frames arriving at `port` take.
 pub(crate) fn arriving(port: usize) -> usize {
-    port
+    PATHS * port
 }
 
-/// Index of the path that frames leaving by `port` without having arrived at the other take.
+/// Index of the path that frames leaving by `port` take behind every wire, link or switch.
 pub(crate) fn leaving(port: usize) -> usize {
-    2 + port
+    PATHS * port + 1
+}
+
+/// Index of the path that frames entering a switch behind the link at `port` take.
+pub(crate) fn entering(port: usize) -> usize {
+    PATHS * port + 2
+}
+
+/// Index of the path that frames a switch forwards to `port` take.
+pub(crate) fn descending(port: usize) -> usize {
+    PATHS * port + 3
 }
 
 impl Places {
-    /// Computes all paths of a pipeline of `ports` ports whose frames carry `layer_flag`.
-    pub(crate) fn paths(&self, ports: usize, sole_end: End, layer_flag: u16) -> Vec<Path> {
-        let mut paths: Vec<Path> = Vec::with_capacity(4);
-        for port in 0..2 {
-            let mut hops = self.device_hops(port, Direction::Ingress, layer_flag);
-            let end = if ports == 2 {
+    pub(crate) fn new(shape: Shape, ports: usize) -> Self {
+        Self {
+            shape,
+            ports: vec![AtPort::default(); ports],
+            wire: Vec::new(),
+            switch: Vec::new(),
+        }
+    }
+
+    /// Takes a stage out of whatever it is attached to.
+    pub(crate) fn remove(&mut self, stage: usize) {
+        for at in &mut self.ports {
+            at.device.retain(|(other, _)| *other != stage);
+            at.link.retain(|(other, ..)| *other != stage);
+        }
+        self.wire.retain(|(other, _)| *other != stage);
+        self.switch.retain(|other| *other != stage);
+    }
+
+    /// Computes the paths that begin at a port, in the order of their indices; frames carry `layer_flag`.
+    pub(crate) fn paths(&self, port: usize, layer_flag: u16) -> [Path; PATHS] {
+        let out = self.device_hops(port, Direction::Egress, layer_flag);
+        let mut arriving = self.device_hops(port, Direction::Ingress, layer_flag);
+        let end = match self.shape {
+            Shape::Lone(end) => end,
+            Shape::Wire => {
                 let peer = 1 - port;
-                let side = if port == 0 {
-                    Direction::Ingress
-                } else {
-                    Direction::Egress
-                };
-                hops.extend(
-                    self.wire
-                        .iter()
-                        .filter(|(_, d)| d.covers(side))
-                        .map(|&(stage, _)| Hop {
-                            stage,
-                            device: port,
-                            port: port as u16,
-                            flags: layer_flag,
-                            on_wire: true,
-                        }),
-                );
-                hops.extend(self.device_hops(peer, Direction::Egress, layer_flag));
+                arriving.extend(self.wire_hops(port, layer_flag));
+                arriving.extend(self.device_hops(peer, Direction::Egress, layer_flag));
                 End::Port(peer)
-            } else {
-                sole_end
-            };
-            paths.push(Path { hops, end });
-        }
-        for port in 0..2 {
-            paths.push(Path {
-                hops: self.device_hops(port, Direction::Egress, layer_flag),
-                end: End::Port(port),
-            });
-        }
-        paths
+            }
+            Shape::Switch => {
+                arriving.extend(self.link_hops(port, Seat::Up, layer_flag));
+                arriving.extend(self.switch_hops(port, layer_flag));
+                End::Core(port)
+            }
+        };
+        let mut down: Vec<Hop> = self.link_hops(port, Seat::Down, layer_flag).collect();
+        down.extend_from_slice(&out);
+        let to = |hops, end| Path { hops, end };
+        [
+            to(arriving, end),
+            to(out, End::Port(port)),
+            to(self.switch_hops(port, layer_flag).collect(), End::Core(port)),
+            to(down, End::Port(port)),
+        ]
     }
 
     fn device_hops(&self, device: usize, side: Direction, layer_flag: u16) -> Vec<Hop> {
@@ -96,7 +154,8 @@ impl Places {
             } else {
                 0
             };
-        self.device[device]
+        self.ports[device]
+            .device
             .iter()
             .filter(|(_, d)| d.covers(side))
             .map(|&(stage, _)| Hop {
@@ -104,9 +163,57 @@ impl Places {
                 device,
                 port: 0,
                 flags,
-                on_wire: false,
+                seat: Seat::Device,
             })
             .collect()
+    }
+
+    fn wire_hops(&self, port: usize, flags: u16) -> impl Iterator<Item = Hop> {
+        let side = if port == 0 {
+            Direction::Ingress
+        } else {
+            Direction::Egress
+        };
+        let stages = self.wire.iter().filter(move |(_, d)| d.covers(side));
+        stages.map(move |&(stage, _)| Hop {
+            stage,
+            device: port,
+            port: port as u16,
+            flags,
+            seat: Seat::Wire,
+        })
+    }
+
+    fn link_hops(&self, device: usize, seat: Seat, flags: u16) -> impl Iterator<Item = Hop> {
+        let seen = self.ports[device]
+            .link
+            .iter()
+            .filter_map(move |&(stage, d, node)| {
+                let from_a = (node == LinkSide::A) == (seat == Seat::Up);
+                let side = if from_a {
+                    Direction::Ingress
+                } else {
+                    Direction::Egress
+                };
+                d.covers(side).then_some((stage, u16::from(!from_a)))
+            });
+        seen.map(move |(stage, port)| Hop {
+            stage,
+            device,
+            port,
+            flags,
+            seat,
+        })
+    }
+
+    fn switch_hops(&self, device: usize, flags: u16) -> impl Iterator<Item = Hop> {
+        self.switch.iter().map(move |&stage| Hop {
+            stage,
+            device,
+            port: device as u16,
+            flags,
+            seat: Seat::Switch,
+        })
     }
 }
 
@@ -114,17 +221,23 @@ impl Places {
 mod tests {
     use super::*;
 
+    fn stages(path: &Path) -> Vec<usize> {
+        path.hops.iter().map(|hop| hop.stage).collect()
+    }
+
+    fn all(places: &Places, layer_flag: u16) -> Vec<Path> {
+        (0..places.ports.len())
+            .flat_map(|port| places.paths(port, layer_flag))
+            .collect()
+    }
+
     #[test]
     fn a_wire_runs_ingress_then_its_own_then_the_peers_egress() {
-        let places = Places {
-            device: [
-                vec![(0, Direction::Ingress), (1, Direction::Egress)],
-                vec![(2, Direction::Both)],
-            ],
-            wire: vec![(3, Direction::Both), (4, Direction::Egress)],
-        };
-        let paths = places.paths(2, End::Sink, 0);
-        let stages = |p: &Path| p.hops.iter().map(|h| h.stage).collect::<Vec<_>>();
+        let mut places = Places::new(Shape::Wire, 2);
+        places.ports[0].device = vec![(0, Direction::Ingress), (1, Direction::Egress)];
+        places.ports[1].device = vec![(2, Direction::Both)];
+        places.wire = vec![(3, Direction::Both), (4, Direction::Egress)];
+        let paths = all(&places, 0);
         assert_eq!(stages(&paths[arriving(0)]), [0, 3, 2]);
         assert_eq!(paths[arriving(0)].end, End::Port(1));
         assert_eq!(stages(&paths[arriving(1)]), [2, 3, 4, 1]);
@@ -136,16 +249,43 @@ mod tests {
 
     #[test]
     fn a_lone_device_ends_in_its_sink() {
-        let places = Places {
-            device: [vec![(0, Direction::Both)], vec![]],
-            wire: vec![],
-        };
-        let paths = places.paths(1, End::Sink, vnet_abi::flags::L3);
+        let mut places = Places::new(Shape::Lone(End::Sink), 1);
+        places.ports[0].device = vec![(0, Direction::Both)];
+        let paths = all(&places, vnet_abi::flags::L3);
         assert_eq!(paths[arriving(0)].end, End::Sink);
         assert_eq!(paths[arriving(0)].hops[0].flags, vnet_abi::flags::L3);
         assert_eq!(
             paths[leaving(0)].hops[0].flags,
             vnet_abi::flags::L3 | vnet_abi::flags::EGRESS
         );
+    }
+
+    #[test]
+    fn a_switch_runs_device_then_link_then_its_own_and_back_down_link_then_device() {
+        let mut places = Places::new(Shape::Switch, 2);
+        places.ports[1].device = vec![(0, Direction::Both)];
+        places.ports[1].link = vec![
+            (1, Direction::Both, LinkSide::B),
+            (2, Direction::Ingress, LinkSide::B),
+            (3, Direction::Egress, LinkSide::B),
+        ];
+        places.switch = vec![4];
+        let paths = all(&places, 0);
+        assert_eq!(stages(&paths[arriving(0)]), [4]);
+        // The node is the link's second end: what it sends is egress there, from port 1.
+        assert_eq!(stages(&paths[arriving(1)]), [0, 1, 3, 4]);
+        assert_eq!(paths[arriving(1)].end, End::Core(1));
+        let ports: Vec<u16> = paths[arriving(1)].hops.iter().map(|hop| hop.port).collect();
+        assert_eq!(ports, [0, 1, 1, 1]);
+        assert_eq!(stages(&paths[entering(1)]), [4]);
+        assert_eq!(stages(&paths[descending(1)]), [1, 2, 0]);
+        let seen: Vec<(u16, u16)> = paths[descending(1)]
+            .hops
+            .iter()
+            .map(|hop| (hop.port, hop.flags))
+            .collect();
+        assert_eq!(seen, [(0, 0), (0, 0), (0, vnet_abi::flags::EGRESS)]);
+        assert_eq!(stages(&paths[leaving(1)]), [0]);
+        assert_eq!(paths[descending(1)].end, End::Port(1));
     }
 }

@@ -3,7 +3,7 @@ use std::io::BufWriter;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
@@ -12,13 +12,16 @@ use vnet_packet::{Layer, checksum, pcap};
 
 use crate::capture::{create, refuse};
 use crate::error::EngineError;
-use crate::port::PortInfo;
+use crate::port::Port;
 use crate::ring::{FrameReceiver, FrameSender, Tag, ring};
 
 /// Bytes that may wait for the disk.
 const QUEUE: usize = 16 << 20;
 
-/// Copies a port's frames to a capture file: the worker queues them, a thread of its own writes.
+/// Most interfaces of one file.
+const MOST: usize = 1 << 15;
+
+/// Copies frames of one or more ports to a capture file: the worker queues them, a thread of its own writes.
 pub(crate) struct Recorder {
     queue: Option<FrameSender>,
     shared: Arc<Shared>,
@@ -32,6 +35,17 @@ struct Shared {
     ended: AtomicBool,
 }
 
+/// Names one recording for the life of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RecordId(u64);
+
+impl RecordId {
+    pub(crate) fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
 /// What a finished recording holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Recorded {
@@ -41,14 +55,37 @@ pub struct Recorded {
     pub lost: u64,
 }
 
+/// One of the interfaces of a capture file.
+#[derive(Clone, Debug)]
+pub(crate) struct Interface {
+    pub name: String,
+    pub layer: Layer,
+}
+
 impl Recorder {
     /// Creates the file and starts its writer.
-    pub(crate) fn start(path: &Path, port: &PortInfo) -> Result<Self, EngineError> {
-        let linktype = match port.layer {
+    pub(crate) fn start(path: &Path, interfaces: &[Interface]) -> Result<Self, EngineError> {
+        let linktype = |layer| match layer {
             Layer::L2 => pcap::Linktype::ETHERNET,
             Layer::L3 => pcap::Linktype::RAW,
         };
-        let out = create(path, linktype, &port.name)?;
+        let Some((first, others)) = interfaces.split_first() else {
+            return Err(refuse(path, "it would record nothing; name at least one port"));
+        };
+        if interfaces.len() > MOST {
+            return Err(refuse(path, format!("it can record at most {MOST} ports")));
+        }
+        if !others.is_empty() && path.extension().is_some_and(|e| e == "pcap") {
+            return Err(refuse(
+                path,
+                "a .pcap file cannot tell ports apart; name it .pcapng",
+            ));
+        }
+        let mut out = create(path, linktype(first.layer), &first.name)?;
+        for other in others {
+            out.add_interface(linktype(other.layer), &other.name)
+                .map_err(|e| refuse(path, e.to_string()))?;
+        }
         let ready = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)
             .map_err(|e| refuse(path, format!("cannot make an event descriptor: {e}")))?;
         let (queue, frames) = ring(QUEUE);
@@ -72,10 +109,18 @@ impl Recorder {
         })
     }
 
-    pub(crate) fn record(&mut self, frame: &[u8], offload: &Offload, ts_ns: u64) {
+    /// Queues a copy of a frame that came or leaves by an interface of the file.
+    pub(crate) fn record(
+        &mut self,
+        interface: u16,
+        leaves: bool,
+        frame: &[u8],
+        offload: &Offload,
+        ts_ns: u64,
+    ) {
         let tag = Tag {
             ts_ns,
-            port: 0,
+            port: interface << 1 | u16::from(leaves),
             offload: *offload,
         };
         if !self.queue.as_mut().is_some_and(|q| q.push(&tag, frame)) {
@@ -138,7 +183,15 @@ fn write(
                 );
                 checksum::complete(&mut frame, start, offset);
             }
-            out.write(tag.ts_ns, &frame, frame.len() as u32, None)
+            let crossing = pcap::Crossing {
+                interface: u32::from(tag.port >> 1),
+                direction: Some(if tag.port & 1 == 0 {
+                    pcap::Direction::Inbound
+                } else {
+                    pcap::Direction::Outbound
+                }),
+            };
+            out.write_at(crossing, tag.ts_ns, &frame, frame.len() as u32, None)
                 .map_err(|e| e.to_string())?;
             written += 1;
         }
@@ -147,5 +200,46 @@ fn write(
             return Ok(written);
         }
         let _ = poll(&mut [PollFd::new(&shared.ready, PollFlags::IN)], None);
+    }
+}
+
+/// Says that a port's frames go to one interface of a recording.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tap {
+    recording: usize,
+    interface: u16,
+}
+
+/// Recordings of several ports at once, in the worker's hands.
+#[derive(Default)]
+pub(crate) struct Recordings(Vec<Option<(RecordId, Recorder)>>);
+
+impl Recordings {
+    /// Takes a recorder in; returns what the ports are to keep, in the order of the file's interfaces.
+    pub(crate) fn add(&mut self, id: RecordId, recorder: Recorder) -> impl Iterator<Item = Tap> {
+        let recording = self.0.iter().position(Option::is_none).unwrap_or_else(|| {
+            self.0.push(None);
+            self.0.len() - 1
+        });
+        self.0[recording] = Some((id, recorder));
+        (0..).map(move |interface| Tap { recording, interface })
+    }
+
+    /// Takes a recorder out; `ports` are those that may still name it.
+    pub(crate) fn remove(&mut self, id: RecordId, ports: &mut [Port]) -> Option<Recorder> {
+        let recording = self
+            .0
+            .iter()
+            .position(|r| r.as_ref().is_some_and(|(other, _)| *other == id))?;
+        for port in ports {
+            port.recorded.retain(|tap| tap.recording != recording);
+        }
+        self.0[recording].take().map(|(_, recorder)| recorder)
+    }
+
+    pub(crate) fn record(&mut self, tap: Tap, leaves: bool, frame: &[u8], offload: &Offload, ts_ns: u64) {
+        if let Some((_, recorder)) = &mut self.0[tap.recording] {
+            recorder.record(tap.interface, leaves, frame, offload, ts_ns);
+        }
     }
 }

@@ -14,7 +14,7 @@ use crate::capture::{create, refuse};
 use crate::error::EngineError;
 use crate::forward::{Forwarder, Place};
 use crate::frame::FRAME_MAX;
-use crate::path::End;
+use crate::path::{End, Shape};
 use crate::port::{Change, Io, Port, PortInfo, Replay};
 use crate::stage::{Direction, StageBox};
 
@@ -103,7 +103,7 @@ pub fn replay(options: ReplayOptions) -> Result<ReplayReport, EngineError> {
         mtu: FRAME_MAX as u32,
     };
     let port = Port::replay(Replay::new(reader, writer, options.diff), info);
-    let mut forwarder = Forwarder::new(vec![port], End::Port(0), None);
+    let mut forwarder = Forwarder::new(vec![port], Shape::Lone(End::Port(0)), layer, None);
     for stage in options.stages {
         let place = Place::Port(0, Direction::Ingress);
         forwarder.attach(place, StageBox::new(stage, Direction::Ingress), None);

@@ -27,6 +27,15 @@ pub enum Direction {
     Both,
 }
 
+/// An end of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkSide {
+    /// The first end.
+    A,
+    /// The second end.
+    B,
+}
+
 impl Direction {
     pub(crate) fn covers(self, other: Direction) -> bool {
         self == Direction::Both || self == other
@@ -45,6 +54,8 @@ pub(crate) struct StageBox {
     pub frames: Frames,
     pub metas: Vec<Meta>,
     pub drops: Causes,
+    /// Whether the forwarder has it on its list of stages to run.
+    pub queued: bool,
 }
 
 impl StageBox {
@@ -64,6 +75,7 @@ impl StageBox {
             frames: Frames::with_capacity(vnet_abi::RING_MAX),
             metas: Vec::with_capacity(vnet_abi::RING_MAX),
             drops: Causes::default(),
+            queued: false,
             stage,
             direction,
         })

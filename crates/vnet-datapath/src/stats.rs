@@ -18,6 +18,10 @@ pub struct PipelineStats {
     pub appended: u64,
     /// Frames added by software segmentation, beyond the one each was cut from.
     pub segmented: u64,
+    /// Frames added by flooding: the copies beyond the first of each flooded frame.
+    pub flooded: u64,
+    /// Frames whose sender a switch did not remember, because its table was full.
+    pub unlearned: u64,
     /// Frames dropped by plugins, by their verdict or a fault.
     pub stage_drops: u64,
     /// Frames delivered to the receive queue.
@@ -37,7 +41,8 @@ impl PipelineStats {
     #[must_use]
     pub fn balance(&self) -> i64 {
         let port = |f: fn(&PortStats) -> u64| self.ports.iter().map(f).sum::<u64>() as i64;
-        let came = port(|p| p.rx_packets) + (self.sent_in + self.appended + self.segmented) as i64;
+        let came =
+            port(|p| p.rx_packets) + (self.sent_in + self.appended + self.segmented + self.flooded) as i64;
         let went = port(|p| p.tx_packets)
             + port(|p| p.drops.values().sum())
             + (self.delivered + self.stage_drops + self.drops.values().sum::<u64>()) as i64;

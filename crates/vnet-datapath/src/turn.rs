@@ -4,16 +4,21 @@ use crate::frame::{BATCH, FRAME_MAX, HEADROOM};
 /// Bytes of frames that may turn back within one read: all it can bring, even cut into segments with headers of their own.
 const ROOM: usize = 2 * BATCH * FRAME_MAX;
 
-/// A frame on its way back out, waiting for the read that brought it to be finished.
+/// How often stages may turn a frame round: two that send everything back would keep it for ever.
+pub(crate) const TURNS: u8 = 4;
+
+/// A frame on its way back, waiting for the read that brought it to be finished.
 #[derive(Clone, Copy)]
 pub(crate) struct Turn {
-    pub port: usize,
+    /// The path it takes, from this hop on.
+    pub path: usize,
+    pub hop: usize,
     pub off: usize,
     pub len: usize,
     pub parcel: Parcel,
 }
 
-/// Frames that leave by a port with stages of its own: they wait until those stages are free.
+/// Frames that take a path whose stages may be at work: they wait until those stages are free.
 #[derive(Default)]
 pub(crate) struct Turns {
     pub bytes: Vec<u8>,
@@ -30,7 +35,7 @@ impl Turns {
 
     /// Keeps a copy of a frame; false when there is no room, which allocates nothing.
     #[must_use]
-    pub(crate) fn push(&mut self, port: usize, frame: &[u8], parcel: Parcel) -> bool {
+    pub(crate) fn push(&mut self, path: usize, hop: usize, frame: &[u8], parcel: Parcel) -> bool {
         let off = self.bytes.len() + HEADROOM;
         if off + frame.len() > self.bytes.capacity() || self.list.len() == self.list.capacity() {
             return false;
@@ -38,7 +43,8 @@ impl Turns {
         self.bytes.resize(off, 0);
         self.bytes.extend_from_slice(frame);
         self.list.push(Turn {
-            port,
+            path,
+            hop,
             off,
             len: frame.len(),
             parcel,

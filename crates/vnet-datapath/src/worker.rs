@@ -1,6 +1,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
@@ -8,9 +9,11 @@ use rustix::io::Errno;
 use vnet_sys::thread::thread_cpu_time;
 
 use crate::clock::Clock;
+use crate::fdb::Learned;
 use crate::forward::Forwarder;
 use crate::port::Port;
 use crate::ring::FrameReceiver;
+use crate::stage::StageBox;
 use crate::stats::PipelineStats;
 
 /// Epoll data of the descriptor that wakes the worker for jobs and frames to send.
@@ -25,11 +28,15 @@ const PASSES: usize = 512;
 /// Wake-ups in a row that report an error and bring nothing, before a port counts as gone.
 const ERRORS: u32 = 16;
 
-/// How often a silent interface is looked after.
+/// How often silent interfaces are looked after.
 const WATCH: Timespec = Timespec {
     tv_sec: 0,
-    tv_nsec: 250_000_000,
+    tv_nsec: WATCH_NS as i64,
 };
+const WATCH_NS: u64 = 250_000_000;
+
+/// Ports that one wake-up serves.
+const EVENTS: usize = 64;
 
 /// Something asked of the worker, done between two batches.
 pub(crate) type Job = Box<dyn FnOnce(&mut Worker) + Send>;
@@ -43,8 +50,25 @@ pub(crate) struct Worker {
     wake: Arc<OwnedFd>,
     epoll: OwnedFd,
     clock: Clock,
-    errors: [u32; 2],
+    /// Whether ports are read.
+    started: bool,
+    /// By port number.
+    seats: Vec<Seat>,
+    /// How many of them are watched.
+    watched: usize,
+    watched_ns: u64,
     wakeups: u64,
+}
+
+/// What the worker itself keeps of a port.
+#[derive(Clone, Copy, Default)]
+struct Seat {
+    /// Wake-ups in a row that reported an error and brought nothing.
+    errors: u32,
+    /// When the port last brought a frame, on the worker's clock.
+    brought_ns: u64,
+    /// Whether the device may vanish without another word.
+    is_watched: bool,
 }
 
 impl Worker {
@@ -64,22 +88,82 @@ impl Worker {
             wake,
             epoll,
             clock: Clock::start(),
-            errors: [0; 2],
+            started: false,
+            seats: Vec::new(),
+            watched: 0,
+            watched_ns: 0,
             wakeups: 0,
         })
     }
 
     /// Begins to read the ports.
     pub(crate) fn begin(&mut self) -> Result<(), Errno> {
-        for (index, port) in self.forwarder.ports.iter().enumerate() {
-            if let Some(fd) = port.fd().filter(|_| !port.gone) {
-                match epoll::add(&self.epoll, fd, EventData::new_u64(index as u64), EventFlags::IN) {
-                    Ok(()) | Err(Errno::EXIST) => {}
-                    Err(errno) => return Err(errno),
-                }
-            }
+        self.started = true;
+        for port in 0..self.forwarder.ports.len() {
+            self.begin_port(port)?;
         }
         Ok(())
+    }
+
+    fn begin_port(&mut self, port: usize) -> Result<(), Errno> {
+        if self.seats.len() <= port {
+            self.seats.resize(port + 1, Seat::default());
+        }
+        let seated = &self.forwarder.ports[port];
+        if let Some(fd) = seated.fd().filter(|_| !seated.gone) {
+            match epoll::add(&self.epoll, fd, EventData::new_u64(port as u64), EventFlags::IN) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        self.note_watched(port);
+        Ok(())
+    }
+
+    /// Adds a port to a switch and reads it at once where the others are read.
+    pub(crate) fn add_port(&mut self, port: Port) -> Result<usize, Errno> {
+        let number = self.forwarder.add_port(port);
+        if self.started
+            && let Err(errno) = self.begin_port(number)
+        {
+            self.remove_port(number);
+            return Err(errno);
+        }
+        Ok(number)
+    }
+
+    /// Takes a port out of a switch.
+    #[expect(clippy::vec_box, reason = "stages are large and move by pointer")]
+    pub(crate) fn remove_port(&mut self, port: usize) -> (Port, Vec<Box<StageBox>>) {
+        if let Some(fd) = self.forwarder.ports[port].fd() {
+            // Before the start, or once it was gone, it is not there.
+            let _ = epoll::delete(&self.epoll, fd);
+        }
+        let taken = self.forwarder.remove_port(port);
+        self.note_watched(port);
+        taken
+    }
+
+    /// Reads what waits at a port and tells for how long nothing has come by it.
+    pub(crate) fn quiet(&mut self, port: usize) -> Duration {
+        let Some(seat) = self.seats.get(port).copied() else {
+            return Duration::MAX;
+        };
+        let now = self.clock.now();
+        if self.read(port, now) {
+            return Duration::ZERO;
+        }
+        Duration::from_nanos(now.saturating_sub(seat.brought_ns))
+    }
+
+    /// Learns entries of a forwarding table as of now.
+    pub(crate) fn seed_fdb(&mut self, entries: &[([u8; 6], Option<u16>, usize)]) {
+        let now = self.clock.now();
+        self.forwarder.seed_fdb(entries, now);
+    }
+
+    pub(crate) fn learned(&self) -> Vec<Learned> {
+        self.forwarder.learned(self.clock.now())
     }
 
     /// Carries frames until told to stop, then gives everything back.
@@ -88,9 +172,9 @@ impl Worker {
             flags: EventFlags::empty(),
             data: EventData::new_u64(0),
         };
-        let mut events = [blank; 4];
+        let mut events = [blank; EVENTS];
         while !self.stopping {
-            let wait = self.watches().then_some(WATCH);
+            let wait = (self.watched > 0).then_some(WATCH);
             let n = match epoll::wait(&self.epoll, &mut events, wait.as_ref()) {
                 Ok(n) => n,
                 Err(Errno::INTR) => continue,
@@ -100,10 +184,11 @@ impl Worker {
                 }
             };
             self.wakeups += 1;
-            if n == 0 {
+            let now = self.clock.now();
+            if self.watched > 0 && (n == 0 || now.saturating_sub(self.watched_ns) > WATCH_NS) {
+                self.watched_ns = now;
                 self.watch();
             }
-            let now = self.clock.now();
             for event in &events[..n] {
                 match event.data.u64() {
                     WAKE => self.woken(now),
@@ -120,27 +205,53 @@ impl Worker {
         (self.forwarder, stats)
     }
 
-    fn watches(&self) -> bool {
-        self.forwarder.ports.iter().any(Port::must_be_watched)
-    }
-
     /// Looks after devices whose end the kernel does not report.
     fn watch(&mut self) {
-        for port in 0..self.forwarder.ports.len() {
-            let watched = &self.forwarder.ports[port];
-            if watched.must_be_watched() && watched.has_vanished() {
+        for port in 0..self.seats.len() {
+            if self.seats[port].is_watched && self.forwarder.ports[port].has_vanished() {
                 self.forwarder.lose(port);
+                self.note_watched(port);
             }
         }
     }
 
-    fn ready(&mut self, port: usize, flags: EventFlags, now: u64) {
+    fn note_watched(&mut self, port: usize) {
+        let Some(seat) = self.seats.get_mut(port) else {
+            return;
+        };
+        let is_watched = self.forwarder.ports[port].must_be_watched();
+        if seat.is_watched != is_watched {
+            seat.is_watched = is_watched;
+            if is_watched {
+                self.watched += 1;
+            } else {
+                self.watched -= 1;
+            }
+        }
+    }
+
+    /// Carries what waits at a port; true when that was anything.
+    fn read(&mut self, port: usize, now: u64) -> bool {
         let before = self.forwarder.ports[port].counters.rx_packets;
         self.forwarder.pump(port, now);
-        let failing = flags.intersects(EventFlags::ERR | EventFlags::HUP)
-            && self.forwarder.ports[port].counters.rx_packets == before;
-        self.errors[port] = if failing { self.errors[port] + 1 } else { 0 };
-        if self.errors[port] >= ERRORS {
+        let brought = self.forwarder.ports[port].counters.rx_packets != before;
+        if brought {
+            self.seats[port].brought_ns = self.clock.now();
+        }
+        self.note_watched(port);
+        brought
+    }
+
+    fn ready(&mut self, port: usize, flags: EventFlags, now: u64) {
+        if self.forwarder.ports[port].is_vacant() {
+            // It was taken out by a job of this very wake-up.
+            return;
+        }
+        let brought = self.read(port, now);
+        let failing = flags.intersects(EventFlags::ERR | EventFlags::HUP) && !brought;
+        let errors = &mut self.seats[port].errors;
+        *errors = if failing { *errors + 1 } else { 0 };
+        if *errors >= ERRORS {
             self.forwarder.lose(port);
         }
         let gone = &self.forwarder.ports[port];
@@ -149,6 +260,7 @@ impl Worker {
         {
             // A deleted device would report its error for ever.
             let _ = epoll::delete(&self.epoll, fd);
+            self.note_watched(port);
         }
     }
 
@@ -172,39 +284,27 @@ impl Worker {
 
     /// Carries frames that `Pipeline::send` queued, and as many at most as a read brings.
     fn send(&mut self, now: u64) {
-        let mut sent = [false; 2];
+        let mut any = false;
         for _ in 0..SENDS {
             let forwarder = &mut self.forwarder;
-            let Some(port) = self.sends.pop_with(|tag, len, read| {
-                let port = usize::from(tag.port);
-                forwarder.send(port, len, read, now);
-                port
-            }) else {
+            let sent = self.sends.pop_with(|tag, len, read| {
+                forwarder.send(usize::from(tag.port), len, read, now);
+            });
+            if sent.is_none() {
                 break;
-            };
-            sent[port] = true;
-        }
-        for (port, sent) in sent.into_iter().enumerate() {
-            if sent {
-                self.forwarder.flush_sent(port);
             }
+            any = true;
+        }
+        if any {
+            self.forwarder.flush_sent();
         }
     }
 
     pub(crate) fn stats(&mut self) -> PipelineStats {
-        let ledger = self.forwarder.ledger.clone();
         PipelineStats {
-            ports: self.forwarder.ports.iter_mut().map(Port::stats).collect(),
-            stages: self.forwarder.all_stats(),
-            sent_in: ledger.sent_in,
-            appended: ledger.appended,
-            segmented: ledger.segmented,
-            stage_drops: ledger.stage_drops,
-            delivered: ledger.delivered,
-            drops: ledger.drops.named(),
             wakeups: self.wakeups,
-            batches: ledger.batches,
             worker_cpu_ns: u64::try_from(thread_cpu_time().as_nanos()).unwrap_or(u64::MAX),
+            ..self.forwarder.stats()
         }
     }
 }

@@ -1,43 +1,14 @@
 //! Carrying frames allocates nothing on the worker's thread.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+#[path = "support/counting.rs"]
+mod counting;
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, Ordering};
-
+use counting::{allocations, leave_out_this_thread};
 use support::{PASS, batch, frame, port, stage, wait_for};
 use vnet_datapath::{Direction, MemoryEnd, Pipeline, Place};
 use vnet_packet::gso::Offload;
-
-/// Counts the allocations of every thread that does not say it is the test's.
-struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-thread_local! {
-    static TEST: Cell<bool> = const { Cell::new(false) };
-}
-
-// SAFETY: everything is handed to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if !TEST.get() {
-            ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        }
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Sends 500 frames through, each answered by another, and some of our own.
 fn carry(pipeline: &Pipeline, near: &mut MemoryEnd, far: Option<&mut MemoryEnd>) {
@@ -64,7 +35,7 @@ const BACK: &str = r"(i32.store8 offset=12 (local.get $d)
 
 #[test]
 fn the_worker_allocates_nothing_while_frames_flow() {
-    TEST.set(true);
+    leave_out_this_thread();
     for wired in [false, true] {
         let ((a, mut ea), (b, mut eb)) = (port("a"), port("b"));
         let pipeline = if wired {
@@ -77,8 +48,8 @@ fn the_worker_allocates_nothing_while_frames_flow() {
         attach(PASS, Direction::Both);
         attach(&batch(3, BACK), Direction::Ingress);
         carry(&pipeline, &mut ea, wired.then_some(&mut eb));
-        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        let before = allocations();
         carry(&pipeline, &mut ea, wired.then_some(&mut eb));
-        assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0, "wired: {wired}");
+        assert_eq!(allocations() - before, 0, "wired: {wired}");
     }
 }

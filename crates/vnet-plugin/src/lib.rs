@@ -18,6 +18,7 @@
 //! - [`Verdict`] says what is to become of it.
 //! - [`Config`] is the configuration as a `configure` function takes it.
 //! - [`State`] is what a plugin remembers between frames.
+//! - [`Map`] is a table that the host sees.
 //! - [`Counter`] counts, and [`info!`] and its siblings log.
 //! - [`append`] sends further frames: answers and copies.
 //! - [`wire`] and [`checksum`] are the views and sums of `vnet-packet`.
@@ -44,6 +45,7 @@ mod headroom;
 mod imports;
 mod json;
 mod log;
+mod map;
 mod memory;
 mod packet;
 mod panic;
@@ -61,6 +63,9 @@ pub use counter::Counter;
 pub use headroom::NoRoom;
 pub use json::{Items, Value};
 pub use log::Level;
+pub use map::Map;
+#[doc(hidden)]
+pub use map::MapsCell;
 pub use packet::Packet;
 pub use state::State;
 pub use verdict::Verdict;

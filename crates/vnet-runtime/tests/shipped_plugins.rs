@@ -23,9 +23,10 @@ const DROP_BCAST: [&str; 5] = [
     "drop_bcast/simple.wat",
     "drop_bcast/batch.wat",
 ];
-const OTHERS: [&str; 5] = [
+const OTHERS: [&str; 6] = [
     "shipped/count.wasm",
     "shipped/icmp_echo.wasm",
+    "shipped/learning_switch.wasm",
     "examples/first.wasm",
     "examples/vlan_pop.wasm",
     "examples/vlan_push.wasm",
@@ -225,6 +226,7 @@ fn shipped_plugins_describe_themselves() {
         ("drop_bcast", &[Layer::L2][..]),
         ("icmp_echo", &[Layer::L2, Layer::L3]),
         ("count", &[Layer::L2, Layer::L3]),
+        ("learning_switch", &[Layer::L2]),
     ] {
         let module = module(&format!("shipped/{name}.wasm"));
         let manifest = module.manifest();
@@ -246,6 +248,7 @@ fn fast_forms_take_super_frames_and_whole_batches() {
         "shipped/drop_bcast.wasm",
         "shipped/icmp_echo.wasm",
         "shipped/count.wasm",
+        "shipped/learning_switch.wasm",
         "drop_bcast/batch.wat",
     ] {
         let traits = stage(name, json!({})).traits();

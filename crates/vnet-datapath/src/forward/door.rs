@@ -24,14 +24,16 @@ impl Forwarder {
             match self.paths[path].end {
                 End::Port(port) => self.emit(port, bytes, off, len, parcel),
                 End::Sink => self.deliver(bytes, off, len, parcel),
+                End::Core(port) => self.forward(port, bytes, off, len, parcel),
             }
             return;
         };
-        if parcel.meta.sent_by == Some(hop.stage) {
+        if parcel.meta.sent_by == Some(hop.stage as u32) {
             return self.step(path, k + 1, bytes, off, len, parcel);
         }
         let Some(accepts) = self.stages[hop.stage].as_ref().map(|s| s.accepts) else {
-            return;
+            // It is at work on the frames that led here.
+            return self.defer(path, k, &bytes[off..off + len], parcel);
         };
         let frame = &bytes[off..off + len];
         let todo = parcel.meta.offload;
@@ -81,7 +83,7 @@ impl Forwarder {
         fill: impl FnOnce(&mut [u8]) -> Option<usize>,
     ) {
         if self.stages[hop.stage].as_ref().is_some_and(|s| s.is_full()) {
-            self.run(path, k);
+            self.run(hop.stage);
         }
         let Some(stage) = self.stages[hop.stage].as_mut() else {
             return;
@@ -100,29 +102,51 @@ impl Forwarder {
             port: hop.port,
             flags: hop.flags,
             ts_ns: parcel.ts_ns,
+            path: path as u32,
         };
         stage.frames.push(Frame {
             mark: parcel.mark,
             ..frame::frame(off, len, &arrival, &parcel.meta.offload)
         });
-        stage.metas.push(parcel.meta);
+        stage.metas.push(Meta {
+            path: path as u32,
+            hop: k as u16,
+            ..parcel.meta
+        });
+        if !stage.queued {
+            stage.queued = true;
+            self.busy.push_back(hop.stage);
+        }
     }
 
     /// Writes a frame to a port, finishing in software what the port does not take.
+    ///
+    /// The frame itself is the same afterwards, so that further copies can be made of it.
     pub(super) fn emit(&mut self, port: usize, bytes: &mut [u8], off: usize, len: usize, parcel: Parcel) {
         let todo = parcel.meta.offload;
         let to = &mut self.ports[port];
+        let recordings = &mut self.recordings;
         if to.accepts().takes(&todo) {
-            return to.send(bytes, off, len, &parcel.meta, parcel.ts_ns);
+            return to.send(bytes, off, len, &parcel.meta, parcel.ts_ns, recordings);
         }
         let done = Meta {
             offload: Offload::default(),
             ..parcel.meta
         };
         if todo.gso_type == 0 {
+            let (start, offset) = (usize::from(todo.csum_start), usize::from(todo.csum_offset));
             let frame = &mut bytes[off..off + len];
-            if checksum::complete(frame, usize::from(todo.csum_start), usize::from(todo.csum_offset)) {
-                to.send(bytes, off, len, &done, parcel.ts_ns);
+            let field = start + offset..start + offset + 2;
+            let Some(partial) = frame
+                .get(field.clone())
+                .and_then(|sum| sum.first_chunk::<2>())
+                .copied()
+            else {
+                return to.counters.drops.add(Cause::BadOffload);
+            };
+            if checksum::complete(frame, start, offset) {
+                to.send(bytes, off, len, &done, parcel.ts_ns, recordings);
+                bytes[off..off + len][field].copy_from_slice(&partial);
             } else {
                 to.counters.drops.add(Cause::BadOffload);
             }
@@ -134,7 +158,7 @@ impl Forwarder {
         };
         self.ledger.segmented += segments.count() as u64 - 1;
         while let Some(len) = segments.next_into(&mut self.scratch[HEADROOM..]) {
-            to.send(&mut self.scratch, HEADROOM, len, &done, parcel.ts_ns);
+            to.send(&mut self.scratch, HEADROOM, len, &done, parcel.ts_ns, recordings);
         }
         for _ in 0..segments.remaining() {
             to.counters.drops.add(Cause::Oversize);

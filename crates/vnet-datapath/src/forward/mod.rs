@@ -1,22 +1,33 @@
 mod door;
+mod pump;
+mod run;
+mod switch;
+
+#[cfg(test)]
+mod copies;
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod rig;
+
+use std::collections::VecDeque;
 
 use vnet_packet::Layer;
-use vnet_runtime::{Fate, Frames, StageStats};
+use vnet_runtime::{Frames, StageStats};
 
-use crate::cause::{Cause, Causes};
-use crate::frame::{Accepts, Arrival, BATCH, FRAME_MAX, Got, HEADROOM, Landing, Meta, SPILL};
-use crate::offload;
-use crate::path::{End, Hop, Path, Places, arriving, leaving};
+use crate::cause::Causes;
+use crate::fdb::Fdb;
+use crate::frame::{Accepts, BATCH, FRAME_MAX, HEADROOM, Meta, SPILL};
+use crate::path::{End, Path, Places, Shape, arriving};
 use crate::port::{Counters, Port};
+use crate::record::Recordings;
 use crate::sink::SinkSender;
-use crate::stage::{Direction, StageBox, StageId};
+use crate::stage::{Direction, LinkSide, StageBox, StageId};
+use crate::stats::PipelineStats;
 use crate::turn::Turns;
 
 /// Distance of the slots of the worker's own arena.
 const STRIDE: usize = (HEADROOM + FRAME_MAX + 64).next_multiple_of(64);
-
-/// Reads of one port before the others get their turn.
-const ROUNDS: usize = 8;
 
 /// A frame's own data as it goes from one place to the next.
 #[derive(Clone, Copy)]
@@ -35,6 +46,10 @@ pub(crate) struct Ledger {
     pub appended: u64,
     /// Frames added by software segmentation, beyond the one each was cut from.
     pub segmented: u64,
+    /// Frames added by flooding, beyond the first copy of each.
+    pub flooded: u64,
+    /// Frames whose sender found no room in the forwarding table.
+    pub unlearned: u64,
     /// Frames dropped by plugins or at their doors.
     pub stage_drops: u64,
     /// Frames delivered to the receive queue.
@@ -47,18 +62,29 @@ pub(crate) struct Ledger {
 
 /// Ports, stages and the paths between them: everything that happens to a frame, without threads or waiting.
 pub(crate) struct Forwarder {
+    /// By number; one that was taken out leaves a vacant port.
     pub ports: Vec<Port>,
     pub ledger: Ledger,
+    pub recordings: Recordings,
+    /// What a switch has learned; empty and unused elsewhere.
+    pub fdb: Option<Fdb>,
+    /// Numbers of the ports that are not vacant.
+    live: Vec<usize>,
     stages: Vec<Option<Box<StageBox>>>,
+    /// Stages with frames waiting, in the order they got the first.
+    busy: VecDeque<usize>,
     places: Places,
     paths: Vec<Path>,
-    sole_end: End,
     layer: Layer,
     sink: Option<SinkSender>,
+    /// The time of the read or job at hand, on the pipeline's clock.
+    now: u64,
     own: Own,
     spill: Vec<u8>,
     scratch: Vec<u8>,
     turns: Turns,
+    /// Takes the place of `turns` while those are carried on.
+    spare_turns: Turns,
 }
 
 /// The worker's own arena, for ports whose first stage cannot be read into directly.
@@ -76,31 +102,34 @@ pub enum Place {
     Port(usize, Direction),
     /// Between the two ports of a wire.
     Wire(Direction),
+    /// On the link that ends at a switch's port: the port, which of the link's frames, and which end of it the node is.
+    ///
+    /// Ingress is what came from the link's first end. A stage here sees port 0 on those frames and port 1 on the others,
+    /// and never the EGRESS flag. Its PASS and REDIRECT lead on, its TX leads back where the frame came from.
+    Link(usize, Direction, LinkSide),
+    /// At the entrance of a switch: every frame that enters it, with the number of the port it came by.
+    ///
+    /// A frame is judged once, as it enters: [`Direction::Both`] means the same as ingress, and there is no egress. PASS
+    /// leaves it to the switch's own forwarding.
+    Switch(Direction),
 }
 
 impl Forwarder {
-    /// Takes the ports with what is attached to them. A lone port's frames go to `sole_end`.
-    pub(crate) fn new(mut ports: Vec<Port>, sole_end: End, sink: Option<SinkSender>) -> Self {
-        let mut places = Places::default();
-        let mut stages = Vec::new();
-        for (index, port) in ports.iter_mut().enumerate() {
-            // A pipeline's numbers add up only when all of them begin with it.
-            port.counters = Counters::default();
-            for stage in port.attached.drain(..) {
-                places.device[index].push((stages.len(), stage.direction));
-                stages.push(Some(stage));
-            }
-        }
-        let layer = ports[0].info.layer;
+    /// Takes the ports with what is attached to them.
+    pub(crate) fn new(ports: Vec<Port>, shape: Shape, layer: Layer, sink: Option<SinkSender>) -> Self {
         let mut forwarder = Self {
-            ports,
+            ports: Vec::with_capacity(ports.len()),
             ledger: Ledger::default(),
-            stages,
-            places,
+            recordings: Recordings::default(),
+            fdb: (shape == Shape::Switch).then(Fdb::new),
+            live: Vec::with_capacity(ports.len()),
+            stages: Vec::new(),
+            busy: VecDeque::new(),
+            places: Places::new(shape, 0),
             paths: Vec::new(),
-            sole_end,
             layer,
             sink,
+            now: 0,
             own: Own {
                 bytes: vec![0; STRIDE * BATCH],
                 frames: Frames::with_capacity(BATCH),
@@ -109,21 +138,50 @@ impl Forwarder {
             spill: vec![0; SPILL],
             scratch: vec![0; HEADROOM + FRAME_MAX],
             turns: Turns::new(),
+            spare_turns: Turns::new(),
         };
+        for port in ports {
+            forwarder.seat(port);
+        }
         forwarder.rebuild();
         forwarder
     }
 
-    /// Gives the ports back with their own stages; what was attached to the wire ends here.
+    /// Gives a port the next number and its stages their place, without paths.
+    fn seat(&mut self, mut port: Port) -> usize {
+        let number = self.ports.len();
+        // A pipeline's numbers add up only when all of them begin with it.
+        port.counters = Counters::default();
+        self.places.ports.push(Default::default());
+        for stage in port.attached.drain(..) {
+            let direction = stage.direction;
+            let index = self.stages.len();
+            self.stages.push(Some(stage));
+            self.places.ports[number].device.push((index, direction));
+        }
+        self.busy.reserve(self.stages.len());
+        self.ports.push(port);
+        self.live.push(number);
+        number
+    }
+
+    /// Gives the ports back with their own stages, without vacant ones; what was attached elsewhere ends here.
     pub(crate) fn into_ports(mut self) -> Vec<Port> {
-        for (index, list) in self.places.device.iter().enumerate() {
-            for &(stage, _) in list {
-                if let Some(stage) = self.stages[stage].take() {
-                    self.ports[index].attached.push(stage);
-                }
+        for port in 0..self.ports.len() {
+            self.unseat(port);
+        }
+        self.ports.retain(|port| !port.is_vacant());
+        self.ports
+    }
+
+    /// Puts a port's own stages back on it.
+    fn unseat(&mut self, port: usize) {
+        self.ports[port].recorded.clear();
+        for (stage, _) in std::mem::take(&mut self.places.ports[port].device) {
+            if let Some(stage) = self.stages[stage].take() {
+                self.ports[port].attached.push(stage);
             }
         }
-        self.ports
     }
 
     /// Adds a stage at `position` of its place, or at the end.
@@ -135,13 +193,23 @@ impl Forwarder {
             self.stages.len() - 1
         });
         self.stages[index] = Some(stage);
-        let list = match place {
-            Place::Port(port, _) => &mut self.places.device[port],
-            Place::Wire(_) => &mut self.places.wire,
-        };
-        let at = position.unwrap_or(list.len()).min(list.len());
-        list.insert(at, (index, direction));
-        self.rebuild();
+        self.busy.reserve(self.stages.len());
+        match place {
+            Place::Port(port, _) => insert(&mut self.places.ports[port].device, position, (index, direction)),
+            Place::Link(port, _, node) => insert(
+                &mut self.places.ports[port].link,
+                position,
+                (index, direction, node),
+            ),
+            Place::Wire(_) => insert(&mut self.places.wire, position, (index, direction)),
+            Place::Switch(_) => insert(&mut self.places.switch, position, index),
+        }
+        match place {
+            Place::Port(port, _) | Place::Link(port, ..) if self.places.shape == Shape::Switch => {
+                self.rebuild_port(port);
+            }
+            _ => self.rebuild(),
+        }
         id
     }
 
@@ -149,9 +217,7 @@ impl Forwarder {
     pub(crate) fn detach(&mut self, id: StageId) -> Option<Box<StageBox>> {
         let index = self.index(id)?;
         let stage = self.stages[index].take();
-        for list in self.places.device.iter_mut().chain([&mut self.places.wire]) {
-            list.retain(|(stage, _)| *stage != index);
-        }
+        self.places.remove(index);
         self.rebuild();
         stage
     }
@@ -164,188 +230,62 @@ impl Forwarder {
         self.stages.iter().flatten().map(|s| s.stats()).collect()
     }
 
+    /// Returns the numbers, but for what only the worker knows.
+    pub(crate) fn stats(&mut self) -> PipelineStats {
+        let ledger = &self.ledger;
+        PipelineStats {
+            sent_in: ledger.sent_in,
+            appended: ledger.appended,
+            segmented: ledger.segmented,
+            flooded: ledger.flooded,
+            unlearned: ledger.unlearned,
+            stage_drops: ledger.stage_drops,
+            delivered: ledger.delivered,
+            drops: ledger.drops.named(),
+            batches: ledger.batches,
+            stages: self.all_stats(),
+            ports: self.ports.iter_mut().map(Port::stats).collect(),
+            ..PipelineStats::default()
+        }
+    }
+
     fn index(&self, id: StageId) -> Option<usize> {
         self.stages
             .iter()
             .position(|s| s.as_ref().is_some_and(|s| s.id == id))
     }
 
-    /// Recomputes the paths and asks each device for what its whole path takes.
+    /// Recomputes all paths.
     fn rebuild(&mut self) {
+        for port in 0..self.ports.len() {
+            self.rebuild_port(port);
+        }
+    }
+
+    /// Recomputes the paths that begin at a port and asks its device for what its whole path takes.
+    fn rebuild_port(&mut self, port: usize) {
         let layer_flag = if self.layer == Layer::L3 {
             vnet_abi::flags::L3
         } else {
             0
         };
-        self.paths = self.places.paths(self.ports.len(), self.sole_end, layer_flag);
-        for port in 0..self.ports.len() {
-            let path = &self.paths[arriving(port)];
-            let end = match path.end {
-                End::Port(q) => self.ports[q].accepts(),
-                End::Sink => Accepts::NONE,
-            };
-            let all = path
-                .hops
-                .iter()
-                .filter_map(|hop| self.stages[hop.stage].as_ref())
-                .fold(end, |sum, stage| sum.and(stage.accepts));
-            self.ports[port].negotiate(all);
-        }
-    }
-
-    /// Carries what waits at a port; true when the port may have more.
-    pub(crate) fn pump(&mut self, port: usize, now: u64) -> bool {
-        let path = arriving(port);
-        let mut more = true;
-        for _ in 0..ROUNDS {
-            more = match self.paths[path].hops.first().copied() {
-                Some(hop) if self.reads_in_place(port, hop) => self.pump_in_place(port, path, hop, now),
-                _ => self.pump_through_own(port, path, now),
-            };
-            self.settle_turns();
-            if !more {
-                break;
-            }
-        }
-        if let Some(sink) = &mut self.sink {
-            sink.ring();
-            if self.ports[port].gone {
-                sink.end();
-            }
-        }
-        more
-    }
-
-    fn reads_in_place(&self, port: usize, hop: Hop) -> bool {
-        self.stages[hop.stage]
-            .as_ref()
-            .is_some_and(|s| self.ports[port].reads_in_place(s.accepts))
-    }
-
-    /// Reads straight into the first stage's memory.
-    fn pump_in_place(&mut self, port: usize, path: usize, hop: Hop, now: u64) -> bool {
-        loop {
-            let Some(stage) = self.stages[hop.stage].as_mut() else {
-                return false;
-            };
-            let StageBox {
-                stage,
-                frames,
-                metas,
-                stride,
-                slots,
-                max_frame,
-                accepts,
-                ..
-            } = &mut **stage;
-            let mut landing = Landing {
-                bytes: stage.arena().bytes,
-                stride: *stride,
-                slots: *slots,
-                max_frame: *max_frame,
-                accepts: *accepts,
-                arrival: Arrival {
-                    port: hop.port,
-                    flags: hop.flags,
-                    ts_ns: now,
-                },
-                frames,
-                metas,
-            };
-            match self.ports[port].recv(&mut landing, &mut self.spill) {
-                Got::Spilled { at, len, meta } => {
-                    let mut spill = std::mem::take(&mut self.spill);
-                    self.step(
-                        path,
-                        0,
-                        &mut spill,
-                        at,
-                        len,
-                        Parcel {
-                            meta,
-                            mark: 0,
-                            ts_ns: now,
-                        },
-                    );
-                    self.spill = spill;
-                    if self.stages[hop.stage].as_ref().is_some_and(|s| s.is_full()) {
-                        self.flush(path);
-                        return true;
-                    }
-                }
-                got => {
-                    self.flush(path);
-                    return matches!(got, Got::Full);
-                }
-            }
-        }
-    }
-
-    /// Reads into the worker's own arena and carries each frame on from there.
-    fn pump_through_own(&mut self, port: usize, path: usize, now: u64) -> bool {
-        let mut own = std::mem::take(&mut self.own);
-        let mut landing = Landing {
-            bytes: &mut own.bytes,
-            stride: STRIDE,
-            slots: BATCH,
-            max_frame: FRAME_MAX,
-            accepts: Accepts::ALL,
-            arrival: Arrival {
-                port: port as u16,
-                flags: 0,
-                ts_ns: now,
-            },
-            frames: &mut own.frames,
-            metas: &mut own.metas,
+        let paths = self.places.paths(port, layer_flag);
+        let first = arriving(port);
+        let behind = self.paths.len().min(first + paths.len());
+        self.paths.splice(first..behind, paths);
+        let path = &self.paths[first];
+        let end = match path.end {
+            End::Port(q) => self.ports[q].accepts(),
+            End::Sink => Accepts::NONE,
+            // Each port a switch forwards to has a door of its own.
+            End::Core(_) => Accepts::ALL,
         };
-        let got = self.ports[port].recv(&mut landing, &mut self.spill);
-        if !own.metas.is_empty() {
-            self.ledger.batches += 1;
-        }
-        for (frame, meta) in own.frames.as_slice().iter().zip(&own.metas) {
-            let parcel = Parcel {
-                meta: *meta,
-                mark: 0,
-                ts_ns: frame.ts_ns,
-            };
-            self.step(
-                path,
-                0,
-                &mut own.bytes,
-                frame.off as usize,
-                frame.len as usize,
-                parcel,
-            );
-        }
-        own.frames.clear();
-        own.metas.clear();
-        self.own = own;
-        if let Got::Spilled { .. } = got {
-            // Longer than any slot: only a port that ignores its own limits gets here.
-            self.ports[port].counters.drops.add(Cause::Oversize);
-        }
-        self.flush(path);
-        matches!(got, Got::Full | Got::Spilled { .. })
-    }
-
-    /// Sends a frame out by a port, through what is attached to leaving frames there.
-    ///
-    /// `read` fills the buffer it is given with the frame's `len` bytes.
-    pub(crate) fn send(&mut self, port: usize, len: usize, read: &mut dyn FnMut(&mut [u8]), now: u64) {
-        self.ledger.sent_in += 1;
-        if len > FRAME_MAX {
-            self.ledger.drops.add(Cause::Oversize);
-            return;
-        }
-        let mut own = std::mem::take(&mut self.own);
-        read(&mut own.bytes[HEADROOM..HEADROOM + len]);
-        let parcel = Parcel {
-            meta: Meta::default(),
-            mark: 0,
-            ts_ns: now,
-        };
-        self.step(leaving(port), 0, &mut own.bytes, HEADROOM, len, parcel);
-        self.own = own;
+        let all = path
+            .hops
+            .iter()
+            .filter_map(|hop| self.stages[hop.stage].as_ref())
+            .fold(end, |sum, stage| sum.and(stage.accepts));
+        self.ports[port].negotiate(all);
     }
 
     /// Counts a port as gone, so that what is sent there is dropped under that name.
@@ -355,112 +295,8 @@ impl Forwarder {
             sink.end();
         }
     }
+}
 
-    /// Finishes what `send` began.
-    pub(crate) fn flush_sent(&mut self, port: usize) {
-        self.flush(leaving(port));
-        self.settle_turns();
-    }
-
-    /// Runs every stage of a path that has frames waiting, first to last.
-    fn flush(&mut self, path: usize) {
-        for k in 0..self.paths[path].hops.len() {
-            self.run(path, k);
-        }
-    }
-
-    /// Runs one stage on the frames in its arena and carries each on.
-    fn run(&mut self, path: usize, k: usize) {
-        let hop = self.paths[path].hops[k];
-        let Some(mut stage) = self.stages[hop.stage].take() else {
-            return;
-        };
-        if !stage.metas.is_empty() {
-            if k == 0 {
-                self.ledger.batches += 1;
-            }
-            let StageBox {
-                stage: plugin,
-                frames,
-                metas,
-                ..
-            } = &mut *stage;
-            for (frame, meta) in frames.as_slice().iter().zip(metas.iter_mut()) {
-                meta.off = frame.off;
-                meta.len = frame.len;
-            }
-            plugin.run(frames);
-            let bytes = plugin.arena().bytes;
-            for (i, frame) in frames.as_slice().iter().enumerate() {
-                let mut meta = metas.get(i).copied().unwrap_or(Meta {
-                    off: frame.off,
-                    ..Meta::default()
-                });
-                self.ledger.appended += u64::from(frame.appended);
-                let (off, len) = (frame.off as usize, frame.len as usize);
-                if !matches!(frame.fate, Fate::Drop(_)) {
-                    offload::settle(bytes, frame, &mut meta, self.layer);
-                }
-                let parcel = Parcel {
-                    meta,
-                    mark: frame.mark,
-                    ts_ns: frame.ts_ns,
-                };
-                match frame.fate {
-                    Fate::Pass | Fate::Unset => self.step(path, k + 1, bytes, off, len, parcel),
-                    Fate::Tx => self.turn(hop, hop.device, bytes, off, len, parcel),
-                    Fate::Redirect(_) if hop.on_wire => {
-                        self.turn(hop, 1 - hop.device, bytes, off, len, parcel);
-                    }
-                    Fate::Redirect(_) => self.ledger.drops.add(Cause::NoPort),
-                    Fate::Drop(_) => self.ledger.stage_drops += 1,
-                }
-            }
-            stage.clear();
-        }
-        self.stages[hop.stage] = Some(stage);
-    }
-
-    /// Sends a frame out by a port a stage chose, through that port's own leaving stages.
-    fn turn(&mut self, hop: Hop, port: usize, bytes: &mut [u8], off: usize, len: usize, parcel: Parcel) {
-        let is_leaving = hop.flags & vnet_abi::flags::EGRESS != 0;
-        if is_leaving
-            || self.paths[leaving(port)]
-                .hops
-                .iter()
-                .all(|other| other.stage == hop.stage)
-        {
-            return self.emit(port, bytes, off, len, parcel);
-        }
-        let meta = Meta {
-            sent_by: Some(hop.stage),
-            ..parcel.meta
-        };
-        let parcel = Parcel { meta, ..parcel };
-        if !self.turns.push(port, &bytes[off..off + len], parcel) {
-            self.ledger.drops.add(Cause::TurnFull);
-        }
-    }
-
-    fn settle_turns(&mut self) {
-        if self.turns.list.is_empty() {
-            return;
-        }
-        let mut turns = std::mem::take(&mut self.turns);
-        for turn in &turns.list {
-            self.step(
-                leaving(turn.port),
-                0,
-                &mut turns.bytes,
-                turn.off,
-                turn.len,
-                turn.parcel,
-            );
-        }
-        for port in 0..self.ports.len() {
-            self.flush(leaving(port));
-        }
-        turns.clear();
-        self.turns = turns;
-    }
+fn insert<T>(list: &mut Vec<T>, position: Option<usize>, item: T) {
+    list.insert(position.unwrap_or(list.len()).min(list.len()), item);
 }

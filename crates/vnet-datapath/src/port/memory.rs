@@ -69,6 +69,12 @@ impl MemoryEnd {
         queued
     }
 
+    /// Takes the oldest frame the engine sent to the port, with the work left undone on it.
+    #[cfg(test)]
+    pub(crate) fn pop_unfinished(&mut self) -> Option<(Vec<u8>, Offload)> {
+        self.from_port.pop().map(|(tag, frame)| (frame, tag.offload))
+    }
+
     /// Takes the oldest frame the engine sent to the port.
     pub fn pop(&mut self) -> Option<Vec<u8>> {
         self.from_port.pop().map(|(_, frame)| frame)

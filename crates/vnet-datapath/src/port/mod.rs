@@ -1,5 +1,6 @@
 //! Where frames enter and leave the engine.
 
+mod bare;
 mod memory;
 mod packet;
 mod replay;
@@ -20,7 +21,7 @@ pub(crate) use replay::Replay;
 use crate::cause::{Cause, Causes};
 use crate::error::EngineError;
 use crate::frame::{Accepts, Got, L2_OVERHEAD, Landing};
-use crate::record::Recorder;
+use crate::record::{Recorder, Recordings, Tap};
 use crate::stage::StageBox;
 
 /// What the engine must know of a device to carry its frames.
@@ -35,8 +36,9 @@ pub struct PortInfo {
 }
 
 impl PortInfo {
-    /// Refuses a frame that the device's link layer or its present MTU does not allow.
-    pub(crate) fn check(&self, frame: &[u8], mtu: u32) -> Result<(), EngineError> {
+    /// Refuses a frame that the device's link layer or MTU does not allow.
+    pub(crate) fn check(&self, frame: &[u8]) -> Result<(), EngineError> {
+        let mtu = self.mtu;
         let (least, overhead, kind) = match self.layer {
             Layer::L2 => (14, L2_OVERHEAD as usize, "an Ethernet frame has at least 14"),
             Layer::L3 => (20, 0, "an IP packet has at least 20"),
@@ -71,6 +73,8 @@ pub struct Port {
     )]
     pub(crate) attached: Vec<Box<StageBox>>,
     pub(crate) recorder: Option<Recorder>,
+    /// Where else its frames are recorded.
+    pub(crate) recorded: Vec<Tap>,
 }
 
 impl std::fmt::Debug for Port {
@@ -88,6 +92,8 @@ pub(crate) enum Io {
     Packet(packet::Packet),
     Memory(memory::Memory),
     Replay(Box<Replay>),
+    /// The port was taken out of its pipeline; its counters stay.
+    Vacant,
 }
 
 /// Numbers of one port, owned by the worker.
@@ -135,6 +141,23 @@ impl Port {
         Self::new(Io::Packet(packet::Packet::new(socket)), info)
     }
 
+    /// Makes a port that carries bare IP packets by a packet socket as for [`Port::packet`], on an interface that resolves no
+    /// addresses: Ethernet headers are taken off what is read and put before what is written, addressed to `station`.
+    ///
+    /// What is no IP packet is dropped (`not_ip`).
+    #[must_use]
+    pub fn packet_l3(socket: PacketSocket, info: PortInfo, station: [u8; 6]) -> Self {
+        Self::new(Io::Packet(packet::Packet::bare(socket, station)), info)
+    }
+
+    /// Makes a port of two packet sockets with PACKET_VNET_HDR: frames are read from the first and written to the second.
+    ///
+    /// The first has PACKET_AUXDATA too and may be bound to another interface; the second never needs to receive.
+    #[must_use]
+    pub fn pair(rx: PacketSocket, tx: PacketSocket, info: PortInfo) -> Self {
+        Self::new(Io::Packet(packet::Packet::pair(rx, tx)), info)
+    }
+
     /// Makes a port that lives in memory, and its other end.
     ///
     /// # Errors
@@ -160,7 +183,22 @@ impl Port {
             gone: false,
             attached: Vec::new(),
             recorder: None,
+            recorded: Vec::new(),
         }
+    }
+
+    /// Makes what stays of a port that is taken out of its pipeline: its name and last numbers.
+    pub(crate) fn leave(&mut self) -> Self {
+        self.stats();
+        Self {
+            counters: self.counters.clone(),
+            gone: true,
+            ..Self::new(Io::Vacant, self.info.clone())
+        }
+    }
+
+    pub(crate) fn is_vacant(&self) -> bool {
+        matches!(self.io, Io::Vacant)
     }
 
     /// Returns what the port knows of its device.
@@ -201,13 +239,18 @@ impl Port {
             Io::Tap(tap) => Some(tap.fd()),
             Io::Packet(packet) => Some(packet.fd()),
             Io::Memory(memory) => Some(memory.fd()),
-            Io::Replay(_) => None,
+            Io::Replay(_) | Io::Vacant => None,
         }
     }
 
     /// Tells whether a read may leave each frame where the first stage wants it, whatever the frame turns out to be.
     pub(crate) fn reads_in_place(&self, accepts: Accepts) -> bool {
-        matches!(self.io, Io::Tap(_)) || accepts == Accepts::ALL
+        match &self.io {
+            Io::Tap(_) => true,
+            // A packet has less room in a stage than the frame it is read with.
+            Io::Packet(packet) if packet.is_bare() => false,
+            _ => accepts == Accepts::ALL,
+        }
     }
 
     /// What may be written to the port as it is.
@@ -215,7 +258,7 @@ impl Port {
         match &self.io {
             Io::Tap(_) | Io::Packet(_) => Accepts::ALL,
             Io::Memory(memory) => memory.accepts,
-            Io::Replay(_) => Accepts::NONE,
+            Io::Replay(_) | Io::Vacant => Accepts::NONE,
         }
     }
 
@@ -226,31 +269,51 @@ impl Port {
         }
     }
 
-    pub(crate) fn recv(&mut self, landing: &mut Landing<'_>, spill: &mut [u8]) -> Got {
+    pub(crate) fn recv(
+        &mut self,
+        landing: &mut Landing<'_>,
+        spill: &mut [u8],
+        recordings: &mut Recordings,
+    ) -> Got {
         let before = landing.metas.len();
         let got = match &mut self.io {
             Io::Tap(tap) => tap.recv(landing, spill, &mut self.counters),
             Io::Packet(packet) => packet.recv(landing, &mut self.counters),
             Io::Memory(memory) => memory.recv(landing, &mut self.counters),
             Io::Replay(replay) => replay.recv(landing, &mut self.counters),
+            Io::Vacant => Got::Gone,
         };
         if matches!(got, Got::Gone) {
             self.gone = true;
         }
-        if let Some(recorder) = &mut self.recorder {
+        if self.recorder.is_some() || !self.recorded.is_empty() {
             for (frame, meta) in landing.frames.as_slice().iter().zip(&*landing.metas).skip(before) {
                 let at = frame.off as usize;
-                recorder.record(
-                    &landing.bytes[at..at + frame.len as usize],
-                    &meta.offload,
-                    frame.ts_ns,
-                );
+                let bytes = &landing.bytes[at..at + frame.len as usize];
+                self.record(recordings, false, bytes, &meta.offload, frame.ts_ns);
             }
             if let Got::Spilled { at, len, meta } = &got {
-                recorder.record(&spill[*at..at + len], &meta.offload, landing.arrival.ts_ns);
+                let bytes = &spill[*at..at + len];
+                self.record(recordings, false, bytes, &meta.offload, landing.arrival.ts_ns);
             }
         }
         got
+    }
+
+    fn record(
+        &mut self,
+        recordings: &mut Recordings,
+        leaves: bool,
+        frame: &[u8],
+        offload: &Offload,
+        ts_ns: u64,
+    ) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.record(0, leaves, frame, offload, ts_ns);
+        }
+        for tap in &self.recorded {
+            recordings.record(*tap, leaves, frame, offload, ts_ns);
+        }
     }
 
     /// Writes the frame at `off`, using the bytes before it for the device's header.
@@ -263,20 +326,20 @@ impl Port {
         len: usize,
         meta: &crate::frame::Meta,
         ts_ns: u64,
+        recordings: &mut Recordings,
     ) {
         let result = self.check(len, &meta.offload).and_then(|()| match &mut self.io {
             Io::Tap(tap) => tap.send(bytes, off, len, &meta.offload),
             Io::Packet(packet) => packet.send(bytes, off, len, &meta.offload),
             Io::Memory(memory) => memory.send(&bytes[off..off + len], &meta.offload, ts_ns),
             Io::Replay(replay) => replay.send(&bytes[off..off + len], meta, ts_ns),
+            Io::Vacant => Err(Cause::Gone),
         });
         match result {
             Ok(()) => {
                 self.counters.tx_packets += 1;
                 self.counters.tx_bytes += len as u64;
-                if let Some(recorder) = &mut self.recorder {
-                    recorder.record(&bytes[off..off + len], &meta.offload, ts_ns);
-                }
+                self.record(recordings, true, &bytes[off..off + len], &meta.offload, ts_ns);
             }
             Err(cause) => self.counters.drops.add(cause),
         }

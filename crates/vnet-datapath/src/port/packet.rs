@@ -7,6 +7,7 @@ use vnet_packet::gso::Offload;
 use vnet_sys::packet::{PacketSocket, RecvSlot};
 
 use super::Counters;
+use super::bare::{Bare, ETHERNET};
 use crate::cause::Cause;
 use crate::frame::{BATCH, Got, HEADROOM, Landing, Meta};
 use crate::offload;
@@ -17,13 +18,40 @@ const MACS: usize = 12;
 /// A packet socket bound to one interface, with a virtio-net header before each frame.
 pub(crate) struct Packet {
     socket: PacketSocket,
+    /// Where frames are written when that is not where they are read.
+    out: Option<PacketSocket>,
+    /// Set where the port carries bare packets on an interface with Ethernet headers.
+    bare: Option<Bare>,
     /// Nothing was received since the interface went down, or ever: af_packet.c reports no deletion then.
     silent: bool,
 }
 
 impl Packet {
     pub(crate) fn new(socket: PacketSocket) -> Self {
-        Self { socket, silent: true }
+        Self {
+            socket,
+            out: None,
+            bare: None,
+            silent: true,
+        }
+    }
+
+    pub(crate) fn pair(rx: PacketSocket, tx: PacketSocket) -> Self {
+        Self {
+            out: Some(tx),
+            ..Self::new(rx)
+        }
+    }
+
+    pub(crate) fn bare(socket: PacketSocket, station: [u8; 6]) -> Self {
+        Self {
+            bare: Some(Bare::to(station)),
+            ..Self::new(socket)
+        }
+    }
+
+    pub(crate) fn is_bare(&self) -> bool {
+        self.bare.is_some()
     }
 
     pub(crate) fn is_silent(&self) -> bool {
@@ -102,7 +130,15 @@ impl Packet {
                 offload: info.offload,
                 ..Meta::default()
             };
-            if let Some((tpid, tci)) = info.vlan {
+            if self.bare.is_some() {
+                if info.vlan.is_some() || !Bare::carries(&landing.bytes[off..off + len]) {
+                    counters.drops.add(Cause::NotIp);
+                    continue;
+                }
+                (off, len) = (off + ETHERNET, len - ETHERNET);
+                counters.rx_bytes -= ETHERNET as u64;
+                offload::shift(&mut meta.offload, -(ETHERNET as i32));
+            } else if let Some((tpid, tci)) = info.vlan {
                 if len < MACS {
                     counters.drops.add(Cause::Runt);
                     continue;
@@ -130,11 +166,20 @@ impl Packet {
         len: usize,
         offload: &Offload,
     ) -> Result<(), Cause> {
-        let header = offload::to_header(offload, len);
+        let (mut off, mut len, mut offload) = (off, len, *offload);
+        if let Some(bare) = &self.bare {
+            let header = bare.header(&bytes[off..off + len]).ok_or(Cause::NotIp)?;
+            let start = off.checked_sub(ETHERNET).ok_or(Cause::TxError)?;
+            bytes[start..off].copy_from_slice(&header);
+            (off, len) = (start, len + ETHERNET);
+            offload::shift(&mut offload, ETHERNET as i32);
+        }
+        let header = offload::to_header(&offload, len);
         let frame = &bytes[off..off + len];
+        let socket = self.out.as_ref().unwrap_or(&self.socket);
         let mut waited = false;
         loop {
-            let Err(error) = self.socket.send(&header, frame) else {
+            let Err(error) = socket.send(&header, frame) else {
                 return Ok(());
             };
             match Errno::from_io_error(&error).unwrap_or(Errno::IO) {
@@ -145,7 +190,7 @@ impl Packet {
                         tv_sec: 0,
                         tv_nsec: 2_000_000,
                     };
-                    let _ready = poll(&mut [PollFd::new(&self.socket, PollFlags::OUT)], Some(&wait));
+                    let _ready = poll(&mut [PollFd::new(socket, PollFlags::OUT)], Some(&wait));
                 }
                 errno => return Err(send_cause(errno)),
             }

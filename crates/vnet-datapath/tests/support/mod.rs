@@ -1,6 +1,9 @@
 //! In-memory ports and plugins written as WebAssembly text.
 #![allow(dead_code, unreachable_pub, reason = "every test file takes what it needs")]
 
+pub mod lan;
+pub mod switch;
+
 use std::time::{Duration, Instant};
 
 use vnet_datapath::{MemoryEnd, Pipeline, PipelineStats, Port, PortInfo};

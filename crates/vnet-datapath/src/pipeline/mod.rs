@@ -1,8 +1,9 @@
+mod record;
+mod switch;
+
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Sender, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -14,14 +15,15 @@ use vnet_sys::thread::thread_cpu_time;
 use crate::error::EngineError;
 use crate::forward::{Forwarder, Place};
 use crate::frame::L2_OVERHEAD;
-use crate::path::End;
+use crate::path::{End, Shape};
 use crate::port::{Port, PortInfo};
-use crate::record::{Recorded, Recorder};
 use crate::ring::{FrameSender, Tag, ring};
-use crate::sink::{Received, SinkReceiver, Taken, sink};
-use crate::stage::{StageBox, StageId};
+use crate::sink::{Received, SinkReceiver, SinkSender, Taken, sink};
+use crate::stage::{Direction, StageBox, StageId};
 use crate::stats::PipelineStats;
 use crate::worker::{Job, Worker};
+
+pub use switch::SWITCH_STAGE_PORTS;
 
 /// Bytes of frames that may wait to be sent.
 const SENDS: usize = 1 << 20;
@@ -34,9 +36,11 @@ const SEND_WAIT: Duration = Duration::from_secs(1);
 /// The handle is `Send` and `Sync`; every method may be called from any thread while frames flow. Dropping it stops
 /// the worker and closes the devices.
 pub struct Pipeline {
-    infos: Vec<PortInfo>,
-    /// The ports' MTUs, which may change.
-    mtus: Vec<AtomicU32>,
+    /// For messages: the first port, or the switch.
+    name: String,
+    shape: Shape,
+    /// The ports by number; `None` for one that was taken out. Never locked by the worker.
+    infos: RwLock<Vec<Option<PortInfo>>>,
     jobs: Sender<Job>,
     wake: Arc<OwnedFd>,
     sends: Mutex<FrameSender>,
@@ -47,7 +51,8 @@ pub struct Pipeline {
 impl std::fmt::Debug for Pipeline {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Pipeline")
-            .field("ports", &self.infos)
+            .field("name", &self.name)
+            .field("ports", &*self.infos())
             .finish_non_exhaustive()
     }
 }
@@ -55,7 +60,7 @@ impl std::fmt::Debug for Pipeline {
 /// What a stopped pipeline leaves: the ports, with what was attached to each, and the final numbers.
 #[derive(Debug)]
 pub struct Parts {
-    /// The ports, in order. Stages attached to a port are still on it.
+    /// The ports it still had, in order. Stages attached to a port are still on it.
     pub ports: Vec<Port>,
     /// The numbers of the whole pipeline at its end; stages that were on the wire are among them.
     pub stats: PipelineStats,
@@ -72,8 +77,8 @@ impl Pipeline {
             port: port.info.name.clone(),
             source,
         })?;
-        let infos = vec![port.info.clone()];
-        let pipeline = Self::prepare(Forwarder::new(vec![port], End::Sink, Some(tx)), infos, Some(rx))?;
+        let name = port.info.name.clone();
+        let pipeline = Self::prepare(name, Shape::Lone(End::Sink), vec![port], Some((tx, rx)))?;
         pipeline.start()?;
         Ok(pipeline)
     }
@@ -100,8 +105,7 @@ impl Pipeline {
                 b: b.info.name.clone(),
             });
         }
-        let infos = vec![a.info.clone(), b.info.clone()];
-        Self::prepare(Forwarder::new(vec![a, b], End::Sink, None), infos, None)
+        Self::prepare(a.info.name.clone(), Shape::Wire, vec![a, b], None)
     }
 
     /// Begins to read the ports; does nothing where they are read already.
@@ -111,21 +115,26 @@ impl Pipeline {
     pub fn start(&self) -> Result<(), EngineError> {
         self.ask(Worker::begin)?.map_err(|errno| EngineError::Os {
             what: "watch the descriptor",
-            port: self.infos[0].name.clone(),
+            port: self.name.clone(),
             source: errno.into(),
         })
     }
 
     fn prepare(
-        forwarder: Forwarder,
-        infos: Vec<PortInfo>,
-        sink: Option<SinkReceiver>,
+        name: String,
+        shape: Shape,
+        ports: Vec<Port>,
+        sink: Option<(SinkSender, SinkReceiver)>,
     ) -> Result<Self, EngineError> {
         let refuse = |what, source| EngineError::Os {
             what,
-            port: infos[0].name.clone(),
+            port: name.clone(),
             source,
         };
+        let (sink_sender, sink) = sink.unzip();
+        let infos = ports.iter().map(|port| Some(port.info.clone())).collect();
+        let layer = ports.first().map_or(Layer::L2, |port| port.info.layer);
+        let forwarder = Forwarder::new(ports, shape, layer, sink_sender);
         let wake = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)
             .map_err(|e| refuse("make an event descriptor", e.into()))?;
         let wake = Arc::new(wake);
@@ -134,13 +143,13 @@ impl Pipeline {
         let worker = Worker::new(forwarder, job_queue, send_queue, Arc::clone(&wake))
             .map_err(|e| refuse("watch the descriptor", e.into()))?;
         let thread = std::thread::Builder::new()
-            .name(format!("vnet-{}", infos[0].name))
+            .name(format!("vnet-{name}"))
             .spawn(move || worker.run())
             .map_err(|e| refuse("start a worker thread", e))?;
-        let mtus = infos.iter().map(|info| AtomicU32::new(info.mtu)).collect();
         Ok(Self {
-            infos,
-            mtus,
+            name,
+            shape,
+            infos: RwLock::new(infos),
             jobs,
             wake,
             sends: Mutex::new(sends),
@@ -151,8 +160,12 @@ impl Pipeline {
 
     fn ended(&self) -> EngineError {
         EngineError::Ended {
-            port: self.infos[0].name.clone(),
+            port: self.name.clone(),
         }
+    }
+
+    fn infos(&self) -> RwLockReadGuard<'_, Vec<Option<PortInfo>>> {
+        self.infos.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn post(&self, job: Job) -> Result<(), EngineError> {
@@ -179,11 +192,19 @@ impl Pipeline {
         answer.recv().map_err(|_| self.ended())
     }
 
-    fn info(&self, port: usize) -> Result<&PortInfo, EngineError> {
-        self.infos.get(port).ok_or_else(|| EngineError::NoSuchPlace {
-            port: self.infos[0].name.clone(),
-            place: format!("port {port}"),
-        })
+    /// Looks at what is known of a port.
+    fn on_info<T>(&self, port: usize, look: impl FnOnce(&PortInfo) -> T) -> Result<T, EngineError> {
+        let infos = self.infos();
+        let info = infos.get(port).and_then(Option::as_ref);
+        info.map(look)
+            .ok_or_else(|| self.no_place(format!("port {port}")))
+    }
+
+    fn no_place(&self, place: String) -> EngineError {
+        EngineError::NoSuchPlace {
+            port: self.name.clone(),
+            place,
+        }
     }
 
     /// Tells the pipeline that a port's device has another MTU now: it holds for frames that leave from here on.
@@ -193,8 +214,13 @@ impl Pipeline {
     /// # Errors
     /// [`EngineError::NoSuchPlace`], [`EngineError::Ended`].
     pub fn set_mtu(&self, port: usize, mtu: u32) -> Result<(), EngineError> {
-        self.info(port)?;
-        self.mtus[port].store(mtu, Ordering::Relaxed);
+        {
+            let mut infos = self.infos.write().unwrap_or_else(PoisonError::into_inner);
+            match infos.get_mut(port) {
+                Some(Some(info)) => info.mtu = mtu,
+                _ => return Err(self.no_place(format!("port {port}"))),
+            }
+        }
         self.ask(move |worker| worker.forwarder.ports[port].set_mtu(mtu))
     }
 
@@ -208,27 +234,24 @@ impl Pipeline {
         stage: Stage,
         position: Option<usize>,
     ) -> Result<StageId, EngineError> {
+        // Held until the stage is in, so that no port comes or goes meanwhile.
+        let infos = self.infos();
+        let is_switch = self.shape == Shape::Switch;
+        let is_port = |port: usize| matches!(infos.get(port), Some(Some(_)));
         let direction = match place {
-            Place::Port(port, direction) if port < self.infos.len() => direction,
-            Place::Wire(direction) if self.infos.len() == 2 => direction,
-            _ => {
-                return Err(EngineError::NoSuchPlace {
-                    port: self.infos[0].name.clone(),
-                    place: format!("{place:?}"),
-                });
-            }
+            Place::Port(port, direction) if is_port(port) => direction,
+            Place::Wire(direction) if self.shape == Shape::Wire => direction,
+            Place::Link(port, direction, _) if is_switch && is_port(port) => direction,
+            Place::Switch(Direction::Ingress | Direction::Both) if is_switch => Direction::Ingress,
+            _ => return Err(self.no_place(format!("{place:?}"))),
+        };
+        let concerned = match place {
+            Place::Port(port, _) | Place::Link(port, ..) if is_switch => &infos[port..=port],
+            _ => &infos[..],
         };
         let max = stage.traits().max_frame;
-        for (info, mtu) in self.infos.iter().zip(&self.mtus) {
-            let need = mtu.load(Ordering::Relaxed) + if info.layer == Layer::L2 { L2_OVERHEAD } else { 0 };
-            if max < need {
-                return Err(EngineError::PluginTooSmall {
-                    plugin: stage.name().to_owned(),
-                    port: info.name.clone(),
-                    max,
-                    need,
-                });
-            }
+        for info in concerned.iter().flatten() {
+            check_fit(stage.name(), max, info)?;
         }
         let stage = StageBox::new(stage, direction);
         self.ask(move |worker| worker.forwarder.attach(place, stage, position))
@@ -246,7 +269,7 @@ impl Pipeline {
 
     fn no_stage(&self) -> EngineError {
         EngineError::NoSuchStage {
-            port: self.infos[0].name.clone(),
+            port: self.name.clone(),
         }
     }
 
@@ -291,8 +314,7 @@ impl Pipeline {
     /// [`EngineError::BadFrame`] for a frame that the port's link layer or MTU does not allow,
     /// [`EngineError::QueueFull`] after one second without room, [`EngineError::Ended`].
     pub fn send(&self, port: usize, frame: &[u8]) -> Result<(), EngineError> {
-        let info = self.info(port)?;
-        info.check(frame, self.mtus[port].load(Ordering::Relaxed))?;
+        self.on_info(port, |info| info.check(frame))??;
         let tag = Tag {
             port: port as u16,
             ..Tag::default()
@@ -313,10 +335,8 @@ impl Pipeline {
             }
             if start.elapsed() > SEND_WAIT {
                 let waited_ms = SEND_WAIT.as_millis() as u64;
-                return Err(EngineError::QueueFull {
-                    port: info.name.clone(),
-                    waited_ms,
-                });
+                let port = self.on_info(port, |info| info.name.clone())?;
+                return Err(EngineError::QueueFull { port, waited_ms });
             }
             std::thread::sleep(Duration::from_micros(100));
         }
@@ -328,7 +348,7 @@ impl Pipeline {
     /// [`EngineError::Gone`] once the device was deleted and every frame is taken, [`EngineError::Ended`] for a wire.
     pub fn recv(&self, timeout: Option<Duration>) -> Result<Option<Received>, EngineError> {
         let sink = self.sink.as_ref().ok_or_else(|| self.ended())?;
-        let port = || self.infos[0].name.clone();
+        let port = || self.name.clone();
         match sink.recv(timeout) {
             Ok(Taken::Frame(frame)) => Ok(Some(frame)),
             Ok(Taken::TimedOut) => Ok(None),
@@ -345,33 +365,6 @@ impl Pipeline {
     #[must_use]
     pub fn event_fd(&self) -> Option<BorrowedFd<'_>> {
         self.sink.as_ref().map(SinkReceiver::fd)
-    }
-
-    /// Copies every frame that crosses a port, as it arrives and as it leaves, to a pcapng file.
-    ///
-    /// # Errors
-    /// [`EngineError::Capture`], [`EngineError::NoSuchPlace`], [`EngineError::Ended`].
-    pub fn record(&self, port: usize, path: &Path) -> Result<(), EngineError> {
-        let info = self.info(port)?;
-        let recorder = Recorder::start(path, info)?;
-        let before = self.ask(move |worker| worker.forwarder.ports[port].recorder.replace(recorder))?;
-        drop(before);
-        Ok(())
-    }
-
-    /// Ends a recording and tells how many frames it holds; `None` when there was none.
-    ///
-    /// # Errors
-    /// [`EngineError::Capture`] when the file could not be written, [`EngineError::Ended`].
-    pub fn stop_recording(&self, port: usize) -> Result<Option<Recorded>, EngineError> {
-        let recorder = self.ask(move |worker| {
-            worker
-                .forwarder
-                .ports
-                .get_mut(port)
-                .and_then(|p| p.recorder.take())
-        })?;
-        recorder.map(Recorder::finish).transpose()
     }
 
     /// Stops the worker and gives everything back.
@@ -398,4 +391,17 @@ impl Drop for Pipeline {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+fn check_fit(plugin: &str, max: u32, port: &PortInfo) -> Result<(), EngineError> {
+    let need = port.mtu + if port.layer == Layer::L2 { L2_OVERHEAD } else { 0 };
+    if max < need {
+        return Err(EngineError::PluginTooSmall {
+            plugin: plugin.to_owned(),
+            port: port.name.clone(),
+            max,
+            need,
+        });
+    }
+    Ok(())
 }

@@ -1,0 +1,159 @@
+//! Running stages, and where their verdicts lead.
+
+use vnet_abi::FLOOD;
+use vnet_runtime::Fate;
+
+use super::{Forwarder, Parcel};
+use crate::cause::Cause;
+use crate::frame::Meta;
+use crate::offload;
+use crate::path::{End, Hop, Seat, descending, entering, leaving};
+use crate::stage::StageBox;
+use crate::turn::TURNS;
+
+impl Forwarder {
+    /// Runs a stage whose frames were read in place, then all those behind it.
+    pub(super) fn flush_from(&mut self, stage: usize) {
+        self.run(stage);
+        self.flush();
+    }
+
+    /// Runs every stage that has frames waiting, in the order they got the first.
+    pub(super) fn flush(&mut self) {
+        while let Some(index) = self.busy.pop_front() {
+            if let Some(stage) = &mut self.stages[index] {
+                stage.queued = false;
+            }
+            self.run(index);
+        }
+    }
+
+    /// Runs one stage on the frames in its arena and carries each on.
+    pub(super) fn run(&mut self, index: usize) {
+        let Some(mut stage) = self.stages[index].take() else {
+            return;
+        };
+        if let Some(&first) = stage.metas.first() {
+            if first.hop == 0 {
+                self.ledger.batches += 1;
+            }
+            let StageBox {
+                stage: plugin,
+                frames,
+                metas,
+                ..
+            } = &mut *stage;
+            for (frame, meta) in frames.as_slice().iter().zip(metas.iter_mut()) {
+                meta.off = frame.off;
+                meta.len = frame.len;
+            }
+            plugin.run(frames);
+            let bytes = plugin.arena().bytes;
+            for (i, frame) in frames.as_slice().iter().enumerate() {
+                // What a plugin makes goes on as the first frame of its batch does.
+                let mut meta = metas.get(i).copied().unwrap_or(Meta {
+                    off: frame.off,
+                    path: first.path,
+                    hop: first.hop,
+                    turns: first.turns,
+                    ..Meta::default()
+                });
+                self.ledger.appended += u64::from(frame.appended);
+                let (off, len) = (frame.off as usize, frame.len as usize);
+                if !matches!(frame.fate, Fate::Drop(_)) {
+                    offload::settle(bytes, frame, &mut meta, self.layer);
+                }
+                let parcel = Parcel {
+                    meta,
+                    mark: frame.mark,
+                    ts_ns: frame.ts_ns,
+                };
+                let (path, k) = (meta.path as usize, usize::from(meta.hop));
+                match frame.fate {
+                    Fate::Pass | Fate::Unset => self.step(path, k + 1, bytes, off, len, parcel),
+                    Fate::Tx => self.send_back(self.paths[path].hops[k], bytes, off, len, parcel),
+                    Fate::Redirect(to) => {
+                        self.redirect(self.paths[path].hops[k], to, bytes, off, len, parcel);
+                    }
+                    Fate::Drop(_) => self.ledger.stage_drops += 1,
+                }
+            }
+            stage.clear();
+        }
+        self.stages[index] = Some(stage);
+    }
+
+    /// Sends a frame back where it came from.
+    fn send_back(&mut self, hop: Hop, bytes: &mut [u8], off: usize, len: usize, parcel: Parcel) {
+        let is_leaving = hop.flags & vnet_abi::flags::EGRESS != 0;
+        match hop.seat {
+            Seat::Device if is_leaving => self.emit(hop.device, bytes, off, len, parcel),
+            Seat::Device | Seat::Wire | Seat::Up => {
+                self.turn(hop, leaving(hop.device), bytes, off, len, parcel);
+            }
+            Seat::Down => self.turn(hop, entering(hop.device), bytes, off, len, parcel),
+            Seat::Switch => self.turn(hop, descending(hop.device), bytes, off, len, parcel),
+        }
+    }
+
+    /// Sends a frame to the port a stage chose, which is not the one it came by.
+    fn redirect(&mut self, hop: Hop, to: u16, bytes: &mut [u8], off: usize, len: usize, parcel: Parcel) {
+        match hop.seat {
+            Seat::Device => self.ledger.drops.add(Cause::NoPort),
+            Seat::Wire => self.turn(hop, leaving(1 - hop.device), bytes, off, len, parcel),
+            Seat::Up => self.step(entering(hop.device), 0, bytes, off, len, parcel),
+            Seat::Down => self.step(leaving(hop.device), 0, bytes, off, len, parcel),
+            Seat::Switch if to == FLOOD => self.flood(hop.device, bytes, off, len, parcel),
+            Seat::Switch if self.ports.get(usize::from(to)).is_some_and(|p| !p.is_vacant()) => {
+                self.step(descending(to.into()), 0, bytes, off, len, parcel);
+            }
+            Seat::Switch => self.ledger.drops.add(Cause::NoPort),
+        }
+    }
+
+    /// Has a frame take a path whose stages may be at work just now.
+    fn turn(&mut self, hop: Hop, path: usize, bytes: &mut [u8], off: usize, len: usize, parcel: Parcel) {
+        if let End::Port(port) = self.paths[path].end
+            && self.paths[path].hops.iter().all(|other| other.stage == hop.stage)
+        {
+            return self.emit(port, bytes, off, len, parcel);
+        }
+        let meta = Meta {
+            sent_by: Some(hop.stage as u32),
+            ..parcel.meta
+        };
+        self.defer(path, 0, &bytes[off..off + len], Parcel { meta, ..parcel });
+    }
+
+    /// Keeps a frame until no stage is at work.
+    pub(super) fn defer(&mut self, path: usize, hop: usize, frame: &[u8], parcel: Parcel) {
+        let turns = parcel.meta.turns + 1;
+        let meta = Meta { turns, ..parcel.meta };
+        if turns > TURNS {
+            self.ledger.drops.add(Cause::Loop);
+        } else if !self.turns.push(path, hop, frame, Parcel { meta, ..parcel }) {
+            self.ledger.drops.add(Cause::TurnFull);
+        }
+    }
+
+    /// Carries on what was kept.
+    pub(super) fn settle_turns(&mut self) {
+        while !self.turns.list.is_empty() {
+            let spare = std::mem::take(&mut self.spare_turns);
+            let mut turns = std::mem::replace(&mut self.turns, spare);
+            for turn in &turns.list {
+                self.step(
+                    turn.path,
+                    turn.hop,
+                    &mut turns.bytes,
+                    turn.off,
+                    turn.len,
+                    turn.parcel,
+                );
+            }
+            self.flush();
+            turns.clear();
+            self.spare_turns = turns;
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The learning switch: where a frame goes that no stage sent elsewhere, and the ports that come and go.
+
+use super::{Forwarder, Parcel};
+use crate::cause::Cause;
+use crate::fdb::{Learned, Station};
+use crate::path::descending;
+use crate::port::Port;
+use crate::stage::StageBox;
+
+/// Bytes of an Ethernet header.
+const HEADER: usize = 14;
+
+/// Tag protocol identifiers of IEEE 802.1Q and 802.1ad.
+const TAGGED: [[u8; 2]; 2] = [[0x81, 0x00], [0x88, 0xa8]];
+
+/// First five bytes of the addresses that no bridge forwards (IEEE 802.1Q, table 8-1); the sixth is below 16.
+const LINK_LOCAL: [u8; 5] = [0x01, 0x80, 0xc2, 0x00, 0x00];
+
+/// Who a frame is from and for, in which VLAN.
+struct Heading {
+    to: [u8; 6],
+    from: [u8; 6],
+    /// 0 without a tag.
+    vlan: u16,
+}
+
+impl Heading {
+    fn of(frame: &[u8]) -> Option<Self> {
+        let (to, rest) = frame.get(..HEADER)?.split_first_chunk()?;
+        let (from, kind) = rest.split_first_chunk()?;
+        let vlan = match frame.get(HEADER..HEADER + 2) {
+            Some(&[high, low]) if TAGGED.iter().any(|tag| kind == tag) => {
+                u16::from_be_bytes([high, low]) & 0x0fff
+            }
+            _ => 0,
+        };
+        Some(Self {
+            to: *to,
+            from: *from,
+            vlan,
+        })
+    }
+
+    fn is_link_local(&self) -> bool {
+        self.to[..5] == LINK_LOCAL && self.to[5] < 16
+    }
+}
+
+impl Forwarder {
+    /// Learns from a frame that entered by a port, and forwards it.
+    pub(super) fn forward(&mut self, port: usize, bytes: &mut [u8], off: usize, len: usize, parcel: Parcel) {
+        let Some(heading) = Heading::of(&bytes[off..off + len]) else {
+            return self.ledger.drops.add(Cause::Runt);
+        };
+        let Some(fdb) = &mut self.fdb else { return };
+        if let Some(from) = Station::new(heading.from, heading.vlan)
+            && !fdb.learn(from, port, self.now)
+        {
+            self.ledger.unlearned += 1;
+        }
+        if heading.is_link_local() {
+            return self.ledger.drops.add(Cause::LinkLocal);
+        }
+        let known = Station::new(heading.to, heading.vlan).and_then(|to| fdb.port_of(to, self.now));
+        match known {
+            Some(out) if out == port => self.ledger.drops.add(Cause::SamePort),
+            Some(out) => self.step(descending(out), 0, bytes, off, len, parcel),
+            None => self.flood(port, bytes, off, len, parcel),
+        }
+    }
+
+    /// Sends a copy out by every port but one, all from the same bytes: no way out changes them.
+    pub(super) fn flood(&mut self, but: usize, bytes: &mut [u8], off: usize, len: usize, parcel: Parcel) {
+        let copies = self.live.iter().filter(|port| **port != but).count() as u64;
+        if copies == 0 {
+            return self.ledger.drops.add(Cause::NoPort);
+        }
+        self.ledger.flooded += copies - 1;
+        for i in 0..self.live.len() {
+            let port = self.live[i];
+            if port != but {
+                self.step(descending(port), 0, bytes, off, len, parcel);
+            }
+        }
+    }
+
+    /// Adds a port under the next number.
+    pub(crate) fn add_port(&mut self, port: Port) -> usize {
+        let number = self.seat(port);
+        self.rebuild_port(number);
+        number
+    }
+
+    /// Takes a port out with the stages attached to it, and gives those of its link, too. Its number stays vacant.
+    #[expect(clippy::vec_box, reason = "stages are large and move by pointer")]
+    pub(crate) fn remove_port(&mut self, port: usize) -> (Port, Vec<Box<StageBox>>) {
+        self.unseat(port);
+        let link = std::mem::take(&mut self.places.ports[port].link);
+        let ended = link
+            .into_iter()
+            .filter_map(|(stage, ..)| self.stages[stage].take())
+            .collect();
+        self.live.retain(|live| *live != port);
+        if let Some(fdb) = &mut self.fdb {
+            fdb.forget_port(port);
+        }
+        let vacant = self.ports[port].leave();
+        let taken = std::mem::replace(&mut self.ports[port], vacant);
+        self.rebuild_port(port);
+        (taken, ended)
+    }
+
+    /// Returns the stage at the entrance that takes the shortest frames, with their length.
+    pub(crate) fn narrowest(&self) -> Option<(&str, u32)> {
+        let stages = self
+            .places
+            .switch
+            .iter()
+            .filter_map(|stage| self.stages[*stage].as_ref());
+        stages
+            .map(|stage| (stage.stage.name(), stage.stage.traits().max_frame))
+            .min_by_key(|(_, max)| *max)
+    }
+
+    /// Learns entries as if their stations had been heard at `now`; those of vacant ports are left out.
+    pub(crate) fn seed_fdb(&mut self, entries: &[([u8; 6], Option<u16>, usize)], now: u64) {
+        let Some(fdb) = &mut self.fdb else { return };
+        for (mac, vlan, port) in entries {
+            let is_live = self.ports.get(*port).is_some_and(|p| !p.is_vacant());
+            if is_live
+                && let Some(station) = Station::new(*mac, vlan.unwrap_or(0) & 0x0fff)
+                && !fdb.learn(station, *port, now)
+            {
+                self.ledger.unlearned += 1;
+            }
+        }
+    }
+
+    pub(crate) fn learned(&self, now: u64) -> Vec<Learned> {
+        self.fdb.as_ref().map_or_else(Vec::new, |fdb| fdb.entries(now))
+    }
+
+    /// Tells whether a frame may be waiting anywhere between two batches, which must never be.
+    #[cfg(test)]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.busy.is_empty() && self.turns.list.is_empty()
+    }
+}

@@ -1,0 +1,228 @@
+//! A learning Ethernet switch: the same forwarding as the engine's own.
+//!
+//! Attached to a switch it decides for every frame: out by the port its receiver was last heard on in that VLAN, else out by
+//! all others. It remembers 8,192 stations, each for 300 seconds after it was last heard; the host shows them as the map
+//! `macs`: the key is the address and the VLAN (big endian, 0 without a tag), the value the port and 6 zeros, then the
+//! time in nanoseconds (both little endian).
+#![cfg_attr(target_arch = "wasm32", no_std)]
+
+use vnet_plugin::wire::ether_type;
+use vnet_plugin::{Map, Packet, State, Verdict, plugin};
+
+const SAME_PORT: u16 = 1;
+const LINK_LOCAL: u16 = 2;
+const RUNT: u16 = 3;
+
+/// Bytes of an Ethernet header.
+const HEADER: usize = 14;
+/// Most stations; half of the slots stay empty, so that a search ends soon.
+const STATIONS: usize = 8192;
+const SLOTS: usize = 2 * STATIONS;
+/// How long a silent station is remembered, in nanoseconds.
+const AGEING_NS: u64 = 300_000_000_000;
+/// How often a full table is searched for stations to forget, in nanoseconds.
+const SWEEP_NS: u64 = 1_000_000_000;
+/// First five bytes of the addresses that no bridge forwards; the sixth is below 16.
+const LINK_LOCAL_BLOCK: [u8; 5] = [0x01, 0x80, 0xc2, 0x00, 0x00];
+
+/// An address and its VLAN.
+type Station = [u8; 8];
+
+static MACS: Map<8, 16, SLOTS> = Map::new();
+static SWEPT_NS: State<u64> = State::new(0);
+
+/// Forwards as a learning Ethernet switch does.
+#[plugin(
+    gso, csum,
+    layers = ["l2"],
+    reasons = {1: "same port", 2: "link local", 3: "runt"},
+    maps = {"macs": MACS},
+    config = r#"{"type": "object", "additionalProperties": false, "properties": {}}"#,
+)]
+fn learning_switch(pkt: &mut Packet) -> Verdict {
+    if pkt.is_egress() {
+        // On a device, about to leave: it was forwarded already.
+        return Verdict::Pass;
+    }
+    let (port, now) = (pkt.port(), pkt.ts_ns());
+    let frame = pkt.frame();
+    if frame.len() < HEADER {
+        return Verdict::DropFor(RUNT);
+    }
+    let vlan = vlan(frame);
+    if let Some(from) = station(&frame[6..12], vlan) {
+        learn(&from, port, now);
+    }
+    if frame[..5] == LINK_LOCAL_BLOCK && frame[5] < 16 {
+        return Verdict::DropFor(LINK_LOCAL);
+    }
+    match station(&frame[..6], vlan).and_then(|to| port_of(&to, now)) {
+        Some(out) if out == port => Verdict::DropFor(SAME_PORT),
+        Some(out) => Verdict::Redirect(out),
+        None => Verdict::Flood,
+    }
+}
+
+/// Returns the VLAN a frame says it is in; 0 without a tag.
+fn vlan(frame: &[u8]) -> u16 {
+    match frame[12..] {
+        [a, b, high, low, ..] if ether_type::is_vlan(u16::from_be_bytes([a, b])) => {
+            u16::from_be_bytes([high, low]) & 0x0fff
+        }
+        _ => 0,
+    }
+}
+
+/// `None` for group addresses and for all zeros, which no station has.
+fn station(mac: &[u8], vlan: u16) -> Option<Station> {
+    if mac[0] & 1 != 0 || mac.iter().all(|octet| *octet == 0) {
+        return None;
+    }
+    let mut station = [0; 8];
+    station[..6].copy_from_slice(mac);
+    station[6..].copy_from_slice(&vlan.to_be_bytes());
+    Some(station)
+}
+
+fn learn(from: &Station, port: u16, now: u64) {
+    if MACS.len() == STATIONS && MACS.get(from).is_none() {
+        if now.saturating_sub(SWEPT_NS.get()) < SWEEP_NS {
+            return;
+        }
+        SWEPT_NS.set(now);
+        MACS.retain(|_, value| !is_old(value, now));
+        if MACS.len() == STATIONS {
+            return;
+        }
+    }
+    let mut value = [0; 16];
+    value[..2].copy_from_slice(&port.to_le_bytes());
+    value[8..].copy_from_slice(&now.to_le_bytes());
+    MACS.insert(from, value);
+}
+
+fn port_of(to: &Station, now: u64) -> Option<u16> {
+    let value = MACS.get(to)?;
+    (!is_old(&value, now)).then_some(u16::from_le_bytes([value[0], value[1]]))
+}
+
+fn is_old(value: &[u8; 16], now: u64) -> bool {
+    let [_, _, _, _, _, _, _, _, seen @ ..] = *value;
+    now.saturating_sub(u64::from_le_bytes(seen)) > AGEING_NS
+}
+
+#[cfg(test)]
+mod tests {
+    use vnet_plugin::testing::{Host, Input};
+
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    struct Switch(Host);
+
+    impl Switch {
+        fn new() -> Switch {
+            Switch(Host::new(learning_switch))
+        }
+
+        fn judge(&mut self, bytes: Vec<u8>, port: u16, ts_ns: u64) -> Verdict {
+            let input = Input {
+                bytes,
+                port,
+                ts_ns,
+                ..Input::default()
+            };
+            self.0.run(&[input]).frames[0].verdict
+        }
+
+        fn on(&mut self, port: u16, from: u8, to: u8) -> Verdict {
+            self.judge(frame(from, to, None), port, SECOND)
+        }
+    }
+
+    fn frame(from: u8, to: u8, vlan: Option<u16>) -> Vec<u8> {
+        let mut frame = vec![2, 0, 0, 0, 0, to, 2, 0, 0, 0, 0, from];
+        if let Some(vlan) = vlan {
+            frame.extend([0x81, 0]);
+            frame.extend(vlan.to_be_bytes());
+        }
+        frame.resize(60, 0);
+        frame
+    }
+
+    #[test]
+    fn floods_to_the_unknown_and_sends_to_the_known() {
+        let mut switch = Switch::new();
+        assert_eq!(switch.on(0, 1, 2), Verdict::Flood);
+        assert_eq!(switch.on(3, 2, 1), Verdict::Redirect(0));
+        assert_eq!(switch.on(0, 1, 2), Verdict::Redirect(3));
+        assert_eq!(switch.on(3, 4, 2), Verdict::DropFor(SAME_PORT));
+        // Station 1 moves.
+        assert_eq!(switch.on(5, 1, 9), Verdict::Flood);
+        assert_eq!(switch.on(3, 2, 1), Verdict::Redirect(5));
+    }
+
+    #[test]
+    fn each_vlan_is_a_world_of_its_own() {
+        let mut switch = Switch::new();
+        assert_eq!(switch.judge(frame(1, 2, Some(5)), 0, SECOND), Verdict::Flood);
+        assert_eq!(switch.judge(frame(2, 1, None), 1, SECOND), Verdict::Flood);
+        assert_eq!(switch.judge(frame(2, 1, Some(6)), 1, SECOND), Verdict::Flood);
+        // Priority bits are no part of the VLAN.
+        assert_eq!(
+            switch.judge(frame(2, 1, Some(0xe005)), 1, SECOND),
+            Verdict::Redirect(0)
+        );
+    }
+
+    #[test]
+    fn groups_are_flooded_never_learned_and_link_local_ones_go_nowhere() {
+        let mut switch = Switch::new();
+        let mut from_group = frame(1, 2, None);
+        from_group[6] = 3;
+        assert_eq!(switch.judge(from_group.clone(), 0, SECOND), Verdict::Flood);
+        from_group.copy_within(6..12, 0);
+        assert_eq!(switch.judge(from_group, 1, SECOND), Verdict::Flood);
+        let mut stp = vec![0x01, 0x80, 0xc2, 0, 0, 0x0f];
+        stp.resize(60, 2);
+        assert_eq!(switch.judge(stp.clone(), 1, SECOND), Verdict::DropFor(LINK_LOCAL));
+        stp[5] = 0x10;
+        assert_eq!(switch.judge(stp, 1, SECOND), Verdict::Flood);
+        assert_eq!(switch.judge(vec![2; 13], 1, SECOND), Verdict::DropFor(RUNT));
+    }
+
+    #[test]
+    fn forgets_stations_that_fell_silent() {
+        let mut switch = Switch::new();
+        assert_eq!(switch.on(0, 1, 9), Verdict::Flood);
+        let last = SECOND + AGEING_NS;
+        assert_eq!(switch.judge(frame(2, 1, None), 1, last), Verdict::Redirect(0));
+        assert_eq!(switch.judge(frame(2, 1, None), 1, last + 1), Verdict::Flood);
+    }
+
+    #[test]
+    fn a_full_table_learns_nothing_more_until_stations_are_forgotten() {
+        let mut switch = Switch::new();
+        let numbered = |n: u16| {
+            let mut frame = frame(1, 9, None);
+            frame[8..10].copy_from_slice(&n.to_be_bytes());
+            frame
+        };
+        for n in 0..STATIONS as u16 {
+            switch.judge(numbered(n), 0, 10 * SECOND);
+        }
+        let to = |n: u16| {
+            let mut frame = numbered(n);
+            frame.copy_within(6..12, 0);
+            frame[11] = 77;
+            frame
+        };
+        switch.judge(numbered(9_000), 0, 11 * SECOND);
+        assert_eq!(switch.judge(to(9_000), 1, 11 * SECOND), Verdict::Flood);
+        assert_eq!(switch.judge(to(8_191), 1, 11 * SECOND), Verdict::Redirect(0));
+        let later = 12 * SECOND + AGEING_NS;
+        switch.judge(numbered(9_000), 0, later);
+        assert_eq!(switch.judge(to(9_000), 1, later), Verdict::Redirect(0));
+    }
+}
