@@ -1,0 +1,53 @@
+//! Pictures of a plan: text for a terminal, DOT for Graphviz, SVG for a page.
+
+mod dot;
+mod layout;
+mod stress;
+mod svg;
+mod text;
+
+pub use dot::graph_dot;
+pub use svg::graph_svg;
+pub use text::graph_text;
+
+use crate::resolved::{Resolved, ResolvedInterface, ResolvedLink, Slot};
+use crate::spec::NodeKind;
+
+/// Says how many of what there are: `2 hosts, 1 switch and 2 links`.
+pub(crate) fn summary(plan: &Resolved) -> String {
+    let count = |kind| plan.nodes.iter().filter(|node| node.kind == kind).count();
+    let parts: Vec<String> = [
+        (count(NodeKind::Host), "host", "hosts"),
+        (count(NodeKind::Switch), "switch", "switches"),
+        (count(NodeKind::Router), "router", "routers"),
+        (plan.links.len(), "link", "links"),
+    ]
+    .into_iter()
+    .filter(|(count, ..)| *count > 0)
+    .map(|(count, one, many)| format!("{count} {}", if count == 1 { one } else { many }))
+    .collect();
+    match parts.split_last() {
+        None => "nothing".into(),
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+    }
+}
+
+/// Lists the addresses of an interface with spaces between them.
+pub(crate) fn addresses(interface: &ResolvedInterface) -> String {
+    let addresses: Vec<String> = interface.addresses.iter().map(ToString::to_string).collect();
+    addresses.join(" ")
+}
+
+/// Names one end of a link: `h1 eth0`.
+pub(crate) fn end_name(plan: &Resolved, slot: Slot) -> String {
+    format!("{} {}", plan.nodes[slot.node].name, plan.interface(slot).name)
+}
+
+/// Says what is not usual about a link: that it is down, its MTU.
+pub(crate) fn remarks(link: &ResolvedLink) -> Vec<String> {
+    let down = (!link.up).then(|| "down".to_owned());
+    down.into_iter()
+        .chain(link.mtu.map(|mtu| format!("mtu {mtu}")))
+        .collect()
+}

@@ -1,0 +1,118 @@
+//! From a document to a spec.
+
+mod cursor;
+mod link;
+mod node;
+mod tree;
+mod values;
+
+use toml::de::DeTable;
+
+use crate::error::{Place, TopologyError};
+use crate::places::{Places, Subject};
+use crate::read::cursor::{Cursor, Lines, Source};
+use crate::resolve::resolve_at;
+use crate::spec::{DEFAULT_IPV4, DEFAULT_IPV6, Spec};
+
+pub(crate) use values::address;
+
+const LAB: &str = "a lab: name, hosts, switches, routers, links";
+const TOP: [&str; 11] = [
+    "name",
+    "seed",
+    "ipv4",
+    "ipv6",
+    "routing",
+    "private_tmp",
+    "hosts",
+    "switches",
+    "routers",
+    "links",
+    "nodes",
+];
+
+impl Spec {
+    /// Reads a lab file; `file` is its name for errors.
+    ///
+    /// ```toml
+    /// name = "two hosts and a switch"      # all of these are optional
+    /// routing = "static"
+    ///
+    /// [hosts.h1]
+    /// ip = "10.0.0.1/24"
+    ///
+    /// [hosts.h2]                           # its addresses are automatic
+    ///
+    /// [switches.s1]
+    ///
+    /// [[links]]
+    /// ends = ["h1", "s1"]
+    ///
+    /// [[links]]
+    /// ends = ["h2", "s1"]
+    /// plugins = ["drop_bcast"]
+    /// ```
+    ///
+    /// Nodes without any settings may be listed (`hosts = ["h1", "h2"]`), and so may links without any
+    /// (`links = [["h1", "s1"], ["h2", "s1"]]`). The order of the nodes in the file, of whatever kind, is the order
+    /// of their creation.
+    ///
+    /// # Errors
+    /// The first fault with line and column, [`resolve`](crate::resolve)'s refusals included.
+    pub fn from_toml(text: &str, file: &str) -> Result<Self, TopologyError> {
+        let lines = Lines::new(file, text);
+        let source = Source::Toml(&lines);
+        let document = DeTable::parse(text).map_err(|error| TopologyError::Syntax {
+            at: source.place(error.span().map_or(0, |span| span.start), ""),
+            reason: error.message().to_owned(),
+        })?;
+        let item = tree::of_toml(&document);
+        read(&Cursor::new(source, &item))
+    }
+
+    /// Reads a JSON document: the keys of a lab file, with `nodes` as a list of tables that have a `name` and a
+    /// `kind` (`host`, `switch` or `router`); `hosts`, `switches` and `routers` work as well.
+    ///
+    /// # Errors
+    /// The first fault with its key, [`resolve`](crate::resolve)'s refusals included.
+    pub fn from_json(text: &str) -> Result<Self, TopologyError> {
+        let mut item: tree::Item = serde_json::from_str(text).map_err(|error| TopologyError::Syntax {
+            at: Place::named("the lab document"),
+            reason: error.to_string(),
+        })?;
+        tree::number(&mut item, &mut 0);
+        read(&Cursor::new(Source::Json, &item))
+    }
+}
+
+fn read(top: &Cursor<'_>) -> Result<Spec, TopologyError> {
+    let fields = top.fields(&TOP, LAB)?;
+    let mut spec = Spec::default();
+    let mut places = Places::default();
+    for key in ["name", "seed", "ipv4", "ipv6"] {
+        let place = fields.get(key).map_or_else(|| top.absent(key), Cursor::place);
+        places.note(Subject::Lab(key), place);
+    }
+    if let Some(name) = fields.get("name") {
+        spec.name = Some(name.text("the lab's name")?.to_owned());
+    }
+    if let Some(seed) = fields.get("seed") {
+        spec.seed = Some(seed.integer("a number from 0 up")?);
+    }
+    if let Some(pool) = fields.get("ipv4") {
+        spec.ipv4 = values::pool(pool, DEFAULT_IPV4)?;
+    }
+    if let Some(pool) = fields.get("ipv6") {
+        spec.ipv6 = values::pool(pool, DEFAULT_IPV6)?;
+    }
+    if let Some(routing) = fields.get("routing") {
+        spec.routing = values::routing(routing)?;
+    }
+    if let Some(private) = fields.get("private_tmp") {
+        spec.private_tmp = private.boolean("true or false")?;
+    }
+    node::read_all(&fields, &mut spec, &mut places)?;
+    link::read_all(&fields, &mut spec, &mut places)?;
+    resolve_at(&spec, None, &places)?;
+    Ok(spec)
+}

@@ -1,0 +1,4 @@
+//! From a spec to a document.
+
+mod json;
+mod toml;
