@@ -1,0 +1,117 @@
+use std::time::Instant;
+
+use vnet_netlink::NetlinkError;
+use vnet_sandbox::{Lab, READY_TIMEOUT, SandboxError, Space, Step};
+
+use crate::cancel::{Cancel, LOOK};
+use crate::error::LabError;
+use crate::plan::{Plan, Steps};
+
+/// Steps between two looks at `cancel`, at first; a node takes some 1 ms, most other steps less.
+const ROUND: usize = 64;
+
+/// Makes everything a plan makes and waits until its lab ends carry frames.
+///
+/// On failure it returns how many steps are done, for [`take_back`].
+pub(crate) fn make(lab: &Lab, plan: &Plan, cancel: Cancel<'_>) -> Result<(), (usize, LabError)> {
+    let cancelled = || LabError::Cancelled {
+        what: "building the network".into(),
+    };
+    let mut done = 0;
+    let mut most = ROUND;
+    while done < plan.make.len() {
+        if cancel() {
+            return Err((done, cancelled()));
+        }
+        let start = Instant::now();
+        let round = &plan.make.steps[done..plan.make.len().min(done + most)];
+        lab.apply(round).map_err(|refused| {
+            let at = done + refused.at;
+            (at, LabError::refused(plan.make.owner(at), refused.error))
+        })?;
+        done += round.len();
+        // As many at once as are done between two looks.
+        most = if start.elapsed() < LOOK / 2 {
+            most * 2
+        } else {
+            (most / 2).max(ROUND)
+        };
+    }
+    match wait(lab, &plan.ready, cancel) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err((done, cancelled())),
+        Err(error) => Err((done, error.into())),
+    }
+}
+
+/// Waits until lab ends carry frames; false when cancelled.
+pub(crate) fn wait(lab: &Lab, lab_ends: &[u32], cancel: Cancel<'_>) -> Result<bool, SandboxError> {
+    let deadline = Instant::now() + READY_TIMEOUT;
+    while !lab_ends.is_empty() {
+        match lab.wait_ready(Space::LAB, lab_ends, LOOK) {
+            Ok(()) => break,
+            Err(SandboxError::Netlink(NetlinkError::NotInTime { .. })) if Instant::now() < deadline => {}
+            Err(error) => return Err(error),
+        }
+        if cancel() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Does steps of which none is to be taken back.
+pub(crate) fn all(lab: &Lab, steps: &Steps) -> Result<(), LabError> {
+    lab.apply(&steps.steps)
+        .map_err(|refused| LabError::refused(steps.owner(refused.at), refused.error))
+}
+
+/// Takes back what a plan made by its first `done` steps, last first.
+///
+/// An interface behind those is deleted only where it bears both number and name that the plan gave it: somebody else may
+/// have made what was in the way.
+pub(crate) fn take_back(lab: &Lab, plan: &Plan, done: usize) {
+    let present = lab.links(Space::LAB).unwrap_or_default();
+    for undo in plan.undo.iter().rev() {
+        if undo.of >= done {
+            let ours = undo.made.as_ref().is_some_and(|(index, name)| {
+                undo.of > done
+                    && present
+                        .iter()
+                        .any(|link| link.index == *index && link.name == *name)
+            });
+            if !ours {
+                continue;
+            }
+        }
+        attempt(lab, &undo.step);
+    }
+}
+
+/// Does a step whose failure changes nothing any more.
+fn attempt(lab: &Lab, step: &Step) {
+    if let Err(error) = lab.apply(std::slice::from_ref(step)) {
+        tracing::warn!(target: "vnet::lab", ?step, %error, "cannot take a step back");
+    }
+}
+
+/// Deletes interfaces of the lab's own namespace, those of them that are there.
+pub(crate) fn delete(lab: &Lab, interfaces: &[(u32, String)]) -> Result<(), LabError> {
+    if interfaces.is_empty() {
+        return Ok(());
+    }
+    let present = lab.links(Space::LAB)?;
+    let steps: Vec<Step> = interfaces
+        .iter()
+        .filter(|(index, name)| {
+            present
+                .iter()
+                .any(|link| link.index == *index && link.name == *name)
+        })
+        .map(|(index, _)| Step::Net {
+            space: Space::LAB.0,
+            change: vnet_netlink::Change::Delete { index: *index },
+        })
+        .collect();
+    lab.apply(&steps).map_err(|refused| refused.error.into())
+}

@@ -1,0 +1,135 @@
+//! Links that go down and up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use vnet_netlink::{Change, LinkSet, NetlinkError};
+use vnet_sandbox::{SandboxError, Space, Step};
+
+use crate::error::LabError;
+use crate::island::{Key, ports_of};
+use crate::network::{Live, Network, unknown_link};
+use crate::plan::{lab_ends, switch_ports};
+
+/// How long the carrier of a link may take to come.
+const CARRIER: Duration = Duration::from_secs(1);
+
+/// How a link is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct LinkState {
+    /// Whether it is declared up.
+    pub up: bool,
+    /// Whether frames can pass: both its ends are up too.
+    pub carrier: bool,
+    /// Whether the engine carries its frames.
+    pub engine: bool,
+}
+
+impl Network {
+    /// Plugs a link in or out: both its ends see the carrier come or go. Returns when frames can pass, or cannot; an interface
+    /// that its node has set down itself has no carrier either way.
+    ///
+    /// In a network that is not started it holds for its start.
+    ///
+    /// # Errors
+    /// [`LabError::Unknown`], [`LabError::Refused`].
+    pub fn set_link_up(&self, link: &str, up: bool) -> Result<(), LabError> {
+        let mut state = self.inner.open()?;
+        let mut resolved = state.resolved()?;
+        let Some((at, _)) = resolved.link(link) else {
+            return Err(unknown_link(&resolved, link));
+        };
+        if let Some(live) = &state.live {
+            live.plug(link, up)?;
+        }
+        state.spec.links[at].up = up;
+        if let Some(found) = Arc::make_mut(&mut resolved).links.get_mut(at) {
+            found.up = up;
+        }
+        if let Some(live) = &mut state.live {
+            live.plan = Arc::clone(&resolved);
+        }
+        state.resolved = Some(resolved);
+        Ok(())
+    }
+
+    /// Returns how a link is. One of a network that is not started has no carrier.
+    ///
+    /// # Errors
+    /// [`LabError::Unknown`], [`LabError::Sandbox`].
+    pub fn link_state(&self, link: &str) -> Result<LinkState, LabError> {
+        let mut state = self.inner.open()?;
+        let resolved = state.resolved()?;
+        let Some((_, found)) = resolved.link(link) else {
+            return Err(unknown_link(&resolved, link));
+        };
+        let Some(live) = &state.live else {
+            return Ok(LinkState {
+                up: found.up,
+                carrier: false,
+                engine: false,
+            });
+        };
+        let ends = lab_ends(&resolved, found);
+        let present = live.lab.links(Space::LAB)?;
+        Ok(LinkState {
+            up: found.up,
+            carrier: ends
+                .iter()
+                .all(|index| present.iter().any(|end| end.index == *index && end.ready())),
+            engine: live.is_in_engine(link),
+        })
+    }
+}
+
+impl Live {
+    /// Sets the lab ends of a link up or down; a node sees that as its carrier.
+    fn plug(&self, link: &str, up: bool) -> Result<(), LabError> {
+        let Some((_, found)) = self.plan.link(link) else {
+            return Err(unknown_link(&self.plan, link));
+        };
+        let ends = lab_ends(&self.plan, found);
+        let steps: Vec<Step> = ends
+            .iter()
+            .map(|index| Step::Net {
+                space: Space::LAB.0,
+                change: Change::Link {
+                    index: *index,
+                    set: LinkSet {
+                        up: Some(up),
+                        ..LinkSet::default()
+                    },
+                },
+            })
+            .collect();
+        self.lab
+            .apply(&steps)
+            .map_err(|refused| LabError::refused(format!("link {link}"), refused.error))?;
+        if up {
+            match self.lab.wait_ready(Space::LAB, &ends, CARRIER) {
+                Ok(()) | Err(SandboxError::Netlink(NetlinkError::NotInTime { .. })) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the engine carries a link's frames.
+    pub(crate) fn is_in_engine(&self, link: &str) -> bool {
+        let Some((_, found)) = self.plan.link(link) else {
+            return false;
+        };
+        let own = self.islands.contains_key(&Key::Link(link.to_owned()));
+        own || switch_ports(&self.plan, found)
+            .into_iter()
+            .any(|port| self.islands.contains_key(&Key::Switch(port.switch)))
+    }
+
+    /// The link behind a lab end of a switch, and the node at its other end.
+    pub(crate) fn behind(&self, switch: &str, lab_end: u32) -> Option<(String, String)> {
+        ports_of(&self.plan, switch)
+            .into_iter()
+            .find(|port| port.lab_end == lab_end)
+            .map(|port| (port.link, port.neighbour))
+    }
+}

@@ -1,0 +1,333 @@
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use vnet_sandbox::{Lab, LabOptions, Space};
+use vnet_topology::{NodeKind, Resolved, Spec, resolve};
+
+use crate::apply;
+use crate::cancel::{Cancel, never};
+use crate::error::LabError;
+use crate::forward::Relay;
+use crate::ground::Ground;
+use crate::island::{Held, Key};
+use crate::numbers::Numbers;
+use crate::plan::Plan;
+
+/// A network of hosts, switches, routers and links, in a private lab.
+///
+/// It is declared first; [`Network::start`], or the first use, makes it whole or not at all. From then on each declaration
+/// takes effect at once, again whole or not at all. Closing it, or dropping its last handle, leaves nothing.
+#[derive(Clone)]
+pub struct Network {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// What a network is made from.
+#[derive(Clone, Debug, Default)]
+pub struct NetworkOptions {
+    /// The declaration; nodes and links may be added later.
+    pub spec: Spec,
+    /// Whether the lab lies in a user namespace of its own; `None`: unless this process may do without.
+    pub rootless: Option<bool>,
+}
+
+pub(crate) struct Inner {
+    rootless: Option<bool>,
+    /// The process the network belongs to: a forked child has none of its threads.
+    born: u32,
+    started: AtomicBool,
+    closed: AtomicBool,
+    state: Mutex<State>,
+}
+
+/// What is declared, and what is there.
+pub(crate) struct State {
+    pub spec: Spec,
+    /// The plan of the declaration, where it has been asked for since it changed; of a started network always.
+    pub resolved: Option<Arc<Resolved>>,
+    pub live: Option<Live>,
+}
+
+/// A started network.
+pub(crate) struct Live {
+    pub lab: Arc<Lab>,
+    pub ground: Ground,
+    pub numbers: Numbers,
+    pub plan: Arc<Resolved>,
+    pub islands: HashMap<Key, Held>,
+    pub forwards: Vec<Weak<Relay>>,
+}
+
+impl Network {
+    /// Takes a declaration and makes nothing yet.
+    ///
+    /// # Errors
+    /// [`LabError::Topology`] when it cannot be as it is.
+    pub fn new(mut options: NetworkOptions) -> Result<Self, LabError> {
+        let resolved = resolve(&options.spec, None)?;
+        // A link keeps the name it has, whatever comes and goes before it.
+        for (link, resolved) in options.spec.links.iter_mut().zip(&resolved.links) {
+            link.name.get_or_insert_with(|| resolved.name.clone());
+        }
+        Ok(Self {
+            inner: Arc::new(Inner {
+                rootless: options.rootless,
+                born: std::process::id(),
+                started: AtomicBool::new(false),
+                closed: AtomicBool::new(false),
+                state: Mutex::new(State {
+                    spec: options.spec,
+                    resolved: Some(Arc::new(resolved)),
+                    live: None,
+                }),
+            }),
+        })
+    }
+
+    /// Returns its name, `lab` where the declaration gives none.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.inner.lock().name()
+    }
+
+    /// Returns the declaration as it is.
+    #[must_use]
+    pub fn spec(&self) -> Spec {
+        self.inner.lock().spec.clone()
+    }
+
+    /// Returns the plan that follows from the declaration: names, addresses and routes. Nothing is started for it.
+    ///
+    /// # Errors
+    /// [`LabError::Topology`].
+    pub fn resolved(&self) -> Result<Arc<Resolved>, LabError> {
+        self.inner.lock().resolved()
+    }
+
+    /// Makes everything that is declared; does nothing where that is done.
+    ///
+    /// # Errors
+    /// [`LabError::Refused`] with the node or link that the kernel refused, [`LabError::Sandbox`] when there can be no lab,
+    /// [`LabError::Cancelled`]. Nothing is left then.
+    pub fn start(&self, cancel: Cancel<'_>) -> Result<(), LabError> {
+        self.inner.live(cancel, |_, _| Ok(()))
+    }
+
+    /// Returns whether it was started and not closed.
+    #[must_use]
+    pub fn is_started(&self) -> bool {
+        self.inner.started.load(Ordering::Acquire) && !self.is_closed()
+    }
+
+    /// Returns whether it was closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.inner.closed.load(Ordering::Acquire)
+    }
+
+    /// Ends everything in the network and waits, at most `timeout`, until it is gone. Doing it again does nothing.
+    ///
+    /// # Errors
+    /// [`LabError::Sandbox`] when a process of the lab hangs in the kernel.
+    pub fn close(&self, timeout: Duration) -> Result<(), LabError> {
+        self.inner.close(timeout)
+    }
+
+    /// Returns the lab the network lies in, starting it if need be.
+    ///
+    /// # Errors
+    /// As [`Network::start`].
+    pub fn lab(&self) -> Result<Arc<Lab>, LabError> {
+        self.inner.live(&never, |live, _| Ok(Arc::clone(&live.lab)))
+    }
+
+    /// Returns the namespace of a host or router, starting the network if need be.
+    ///
+    /// # Errors
+    /// [`LabError::Unknown`], [`LabError::BadArgument`] for a switch, and as [`Network::start`].
+    pub fn space(&self, node: &str) -> Result<Space, LabError> {
+        self.inner.live(&never, |live, _| live.space(node))
+    }
+}
+
+impl Inner {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state of a network that is not closed.
+    pub(crate) fn open(&self) -> Result<MutexGuard<'_, State>, LabError> {
+        let state = self.lock();
+        if self.closed.load(Ordering::Acquire) {
+            return Err(state.closed());
+        }
+        Ok(state)
+    }
+
+    /// Does something with the network, starting it if need be.
+    pub(crate) fn live<T>(
+        &self,
+        cancel: Cancel<'_>,
+        use_it: impl FnOnce(&mut Live, &Spec) -> Result<T, LabError>,
+    ) -> Result<T, LabError> {
+        let mut state = self.open()?;
+        if state.live.is_none() {
+            let plan = state.resolved()?;
+            let live = Live::build(&state.name(), self.rootless, &state.spec, &plan, cancel)?;
+            state.live = Some(live);
+            self.started.store(true, Ordering::Release);
+        }
+        let State { spec, live, .. } = &mut *state;
+        let live = live.as_mut().ok_or_else(|| LabError::Closed {
+            what: "the network".into(),
+        })?;
+        use_it(live, spec)
+    }
+
+    fn close(&self, timeout: Duration) -> Result<(), LabError> {
+        let live = {
+            let mut state = self.lock();
+            self.closed.store(true, Ordering::Release);
+            state.live.take()
+        };
+        live.map_or(Ok(()), |live| live.end(timeout))
+    }
+}
+
+impl State {
+    pub(crate) fn name(&self) -> String {
+        self.spec.name.clone().unwrap_or_else(|| "lab".to_owned())
+    }
+
+    pub(crate) fn closed(&self) -> LabError {
+        LabError::Closed {
+            what: format!("network {}", self.name()),
+        }
+    }
+
+    pub(crate) fn resolved(&mut self) -> Result<Arc<Resolved>, LabError> {
+        if let Some(resolved) = &self.resolved {
+            return Ok(Arc::clone(resolved));
+        }
+        let resolved = Arc::new(resolve(&self.spec, None)?);
+        self.resolved = Some(Arc::clone(&resolved));
+        Ok(resolved)
+    }
+}
+
+impl Live {
+    /// Opens a lab and makes the whole plan in it. On failure the lab ends, and with it all that was made.
+    fn build(
+        name: &str,
+        rootless: Option<bool>,
+        spec: &Spec,
+        plan: &Arc<Resolved>,
+        cancel: Cancel<'_>,
+    ) -> Result<Self, LabError> {
+        let lab = Arc::new(Lab::open(&LabOptions {
+            name: name.to_owned(),
+            rootless,
+        })?);
+        let ground = Ground::find(&lab)?;
+        let mut numbers = Numbers::default();
+        let steps = Plan::between(&Resolved::default(), plan, spec, &mut numbers, &ground);
+        apply::make(&lab, &steps, cancel).map_err(|(_, error)| error)?;
+        apply::all(&lab, &steps.join)?;
+        let live = Self {
+            lab,
+            ground,
+            numbers,
+            plan: Arc::clone(plan),
+            islands: HashMap::new(),
+            forwards: Vec::new(),
+        };
+        live.write_hosts(steps.hosts.as_deref())?;
+        Ok(live)
+    }
+
+    /// Writes /etc/hosts of all nodes, where they can have one.
+    pub(crate) fn write_hosts(&self, text: Option<&str>) -> Result<(), LabError> {
+        match text {
+            Some(text) if self.lab.info().own_hosts => Ok(self.lab.set_hosts(text)?),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn space(&self, node: &str) -> Result<Space, LabError> {
+        let kind = self.plan.node(node).map(|(_, node)| node.kind);
+        match kind {
+            Some(NodeKind::Switch) => Err(LabError::bad(
+                format!("switch {node} runs nothing and has no addresses"),
+                "use a host or router",
+            )),
+            Some(_) => Ok(self.numbers.space(node)),
+            None => Err(unknown_node(&self.plan, node)),
+        }
+    }
+
+    /// Ends the engine's parts and the lab.
+    fn end(mut self, timeout: Duration) -> Result<(), LabError> {
+        for relay in self.forwards.drain(..).filter_map(|relay| relay.upgrade()) {
+            relay.close();
+        }
+        let islands: Vec<Held> = self.islands.drain().map(|(_, held)| held).collect();
+        for held in &islands {
+            held.keep_all();
+        }
+        let closed = self.lab.close(timeout);
+        Held::end_all(islands);
+        Ok(closed?)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let Some(live) = state.live.take() else { return };
+        if self.born != std::process::id() {
+            // The threads that own the devices are not in this process.
+            std::mem::forget(live);
+            return;
+        }
+        if let Err(error) = live.end(LAST_WAIT) {
+            tracing::error!(target: "vnet::lab", %error, "a network was dropped and did not end");
+        }
+    }
+}
+
+/// How long a dropped network may take to end.
+const LAST_WAIT: Duration = Duration::from_secs(5);
+
+pub(crate) fn unknown_node(plan: &Resolved, name: &str) -> LabError {
+    unknown("node", name, plan.nodes.iter().map(|node| node.name.as_str()))
+}
+
+pub(crate) fn unknown_link(plan: &Resolved, name: &str) -> LabError {
+    unknown("link", name, plan.links.iter().map(|link| link.name.as_str()))
+}
+
+/// Says that there is no such thing, and which there are.
+pub(crate) fn unknown<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str>) -> LabError {
+    LabError::Unknown {
+        what: format!("{kind} {name}"),
+        hint: one_of(&format!("{kind}s"), known),
+    }
+}
+
+/// Names the first few of what there is.
+pub(crate) fn one_of<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> String {
+    const SHOWN: usize = 8;
+    let names: Vec<&str> = names.collect();
+    match names.len() {
+        0 => format!("there are no {what}"),
+        n if n <= SHOWN => format!("its {what} are {}", names.join(", ")),
+        n => format!("its {n} {what} are {}, ...", names[..SHOWN].join(", ")),
+    }
+}
+
+const _: fn() = || {
+    fn shared<T: Send + Sync>() {}
+    shared::<Network>();
+};
