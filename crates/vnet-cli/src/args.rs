@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use vnet::{Direction, OnFault, Plugin};
 
-use crate::command::{demo, doctor, plugin, replay, tap, wire};
+use crate::command::{demo, doctor, exec, graph, ls, plugin, replay, run, tap, wire};
 use crate::plugin_arg;
 
 /// Real network devices whose packets WebAssembly plugins filter and rewrite.
@@ -23,6 +23,14 @@ pub(crate) enum Command {
     Tap(tap::Options),
     /// Forward between two interfaces through plugins, until Ctrl-C or until CMD ends
     Wire(wire::Options),
+    /// Build the network of a lab file, until Ctrl-C or until CMD ends
+    Run(run::Options),
+    /// Run a command in a node of a lab that runs
+    Exec(exec::Options),
+    /// List the labs that run
+    Ls(ls::Options),
+    /// Draw the network of a lab file; needs no privilege
+    Graph(graph::Options),
     /// Run plugins over a capture file; needs no privilege
     Replay(replay::Options),
     /// Show on real devices what a plugin does to a ping
@@ -55,13 +63,19 @@ pub(crate) enum Policy {
     Open,
 }
 
+impl From<Policy> for OnFault {
+    fn from(policy: Policy) -> Self {
+        match policy {
+            Policy::Closed => OnFault::Closed,
+            Policy::Open => OnFault::Open,
+        }
+    }
+}
+
 impl PluginOptions {
     /// Returns the plugins in their order, with the options that hold for all.
     pub fn plugins(&self) -> impl Iterator<Item = Plugin> + '_ {
-        let on_fault = self.on_fault.map(|policy| match policy {
-            Policy::Closed => OnFault::Closed,
-            Policy::Open => OnFault::Open,
-        });
+        let on_fault = self.on_fault.map(OnFault::from);
         self.plugins.iter().map(move |plugin| Plugin {
             on_fault,
             ..plugin.clone()

@@ -3,19 +3,24 @@
 //! - One file of `command` is one command; [`args`] is the grammar they share.
 //! - Data goes to standard output, everything else to standard error; `--json` turns the data into one JSON document.
 //! - Exit codes: 0 ok, 1 any other failure, 2 usage, 3 privilege, 4 plugin rejected, 5 a check failed. With
-//!   `-- CMD`, once it ran, CMD's own code (128 + n when signal n ended it).
+//!   `-- CMD`, once it ran, CMD's own code (128 + n when signal n ended it); 127 when there is no such program and 126 when
+//!   it cannot be executed, as shells have it.
 //! - SIGINT and SIGTERM end every command in order: its devices are released and its table is printed.
 #![forbid(unsafe_code)]
 
 mod args;
 mod command;
 mod failure;
+mod foreground;
+mod labs;
 mod logs;
 mod output;
 mod plugin_arg;
 mod report;
 mod session;
 mod signals;
+mod terminal;
+mod where_arg;
 
 use std::ffi::OsString;
 
@@ -36,10 +41,8 @@ pub fn main(args: Vec<OsString>) -> i32 {
             return usage.exit_code();
         }
     };
-    let logs = logs::start(cli.verbose);
-    let outcome = command::run(cli.command);
-    // The last lines of a plugin's log come before the sentence that says how it ended.
-    drop(logs);
+    // The last lines of a plugin's log come before the sentence that says how it ended: `logs` ends first.
+    let outcome = logs::start(cli.verbose).and_then(|_logs| command::run(cli.command));
     match outcome {
         Ok(code) => code,
         Err(failure) => {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
+use crate::failure::Failure;
 use crate::output;
 
 /// How long the thread sleeps at most before it sees that it is to end.
@@ -22,7 +23,10 @@ pub(crate) struct Logs {
 }
 
 /// Sends the library's own log (`VNET_LOG` as in `tracing`, else `verbose`) and all plugins' lines to standard error.
-pub(crate) fn start(verbose: u8) -> Logs {
+///
+/// # Errors
+/// [`Failure::Os`] when there can be no thread for it: the user's limit is reached.
+pub(crate) fn start(verbose: u8) -> Result<Logs, Failure> {
     let level = ["warn", "info", "debug", "trace"][usize::from(verbose.min(3))];
     let filter = EnvFilter::try_from_env("VNET_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let colour = output::Paint::stderr().is_on();
@@ -38,8 +42,14 @@ pub(crate) fn start(verbose: u8) -> Logs {
     let thread = thread::Builder::new()
         .name("vnet-logs".into())
         .spawn(move || write_lines(&asked))
-        .ok();
-    Logs { stop, thread }
+        .map_err(|source| Failure::Os {
+            what: "start the thread that writes what plugins log",
+            source,
+        })?;
+    Ok(Logs {
+        stop,
+        thread: Some(thread),
+    })
 }
 
 fn write_lines(stop: &AtomicBool) {

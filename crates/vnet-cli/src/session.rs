@@ -1,22 +1,14 @@
-//! The time between "everything is in place" and "it ends": until a signal, the end of CMD, or the loss of a device.
+//! What `vnet tap` and `vnet wire` do with the devices they have set up: run, show, release.
 
 use std::ffi::OsString;
-use std::os::fd::{AsFd, OwnedFd};
-use std::time::Duration;
 
-use vnet::{Attachment, Command, Device, Netns, PipelineStats, Recording, Running, StageStats, Wire};
+use vnet::{Attachment, Command, Device, Netns, PipelineStats, Recording, StageStats, Wire};
 
 use crate::failure::Failure;
+use crate::foreground;
 use crate::output::{self, Paint};
 use crate::report;
-use crate::signals::{Signals, Woken};
-
-/// How often the devices are looked after: one that vanished ends the command.
-const LOOK: Duration = Duration::from_millis(500);
-/// How long CMD may take to end after it was sent the signal that vnet got.
-const GRACE: Duration = Duration::from_millis(80);
-/// How long the helper may take to say how CMD ended, once it has.
-const REAP: Duration = Duration::from_secs(5);
+use crate::signals::Signals;
 
 /// What a command has set up: it is shown at the end, and released in the order of its fields.
 pub(crate) struct Session {
@@ -35,43 +27,21 @@ impl Session {
         argv: &[OsString],
         json: bool,
     ) -> Result<i32, Failure> {
+        if let Some(text) = vnet::sandbox_announcement() {
+            output::note(&text);
+        }
         let outcome = match argv {
-            [] => self.until_signal(signals),
-            argv => self.until_end_of(Command::new(argv).netns(netns.clone()).inherit(), signals),
+            [] => foreground::until_signal(signals, &mut || self.look_after()),
+            argv => {
+                let command = Command::new(argv).netns(netns.clone()).inherit();
+                foreground::until_end_of(command, signals, &mut || self.look_after())
+            }
         };
         let shown = self.show(json);
         self.release()?;
         let code = outcome?;
         shown?;
         Ok(code)
-    }
-
-    fn until_signal(&self, signals: &mut Signals) -> Result<i32, Failure> {
-        loop {
-            match signals.wait(None, Some(LOOK))? {
-                // It is the way such a command ends, so it is no failure.
-                Woken::Signal(_) => return Ok(0),
-                Woken::Readable | Woken::TimedOut => self.look_after()?,
-            }
-        }
-    }
-
-    fn until_end_of(&self, command: Command, signals: &mut Signals) -> Result<i32, Failure> {
-        let mut running = command.spawn()?;
-        let ended = running
-            .as_fd()
-            .try_clone_to_owned()
-            .map_err(|source| Failure::Os {
-                what: "watch the command",
-                source,
-            })?;
-        loop {
-            match signals.wait(Some(ended.as_fd()), Some(LOOK))? {
-                Woken::Readable => return code(&mut running),
-                Woken::Signal(signal) => return pass_on(signal, &mut running, &ended, signals),
-                Woken::TimedOut => self.look_after()?,
-            }
-        }
     }
 
     fn look_after(&self) -> Result<(), Failure> {
@@ -133,29 +103,4 @@ impl Session {
         }
         Ok(())
     }
-}
-
-fn code(running: &mut Running) -> Result<i32, Failure> {
-    match running.poll(REAP)? {
-        Some(completed) => Ok(completed.shell_code()),
-        None => Err(Failure::check(
-            "the command ended, but its exit code cannot be had",
-            None,
-        )),
-    }
-}
-
-/// Lets CMD end by the same signal in its own way, and kills it when it does not, or when a second signal comes.
-fn pass_on(
-    signal: i32,
-    running: &mut Running,
-    ended: &OwnedFd,
-    signals: &mut Signals,
-) -> Result<i32, Failure> {
-    running.signal(signal)?;
-    if signals.wait(Some(ended.as_fd()), Some(GRACE))? == Woken::Readable {
-        return code(running);
-    }
-    running.kill()?;
-    Ok(128 + signal)
 }

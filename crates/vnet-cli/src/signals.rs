@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM as something to wait for, beside a descriptor.
+//! Signals as something to wait for, beside descriptors.
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -11,9 +11,9 @@ use signal_hook::low_level::pipe;
 
 use crate::failure::Failure;
 
-/// Turns the signals that ask a process to end into readable streams, from the moment it is made on.
+/// Turns signals into readable streams, from the moment it is made on.
 pub(crate) struct Signals {
-    streams: [(i32, UnixStream); 2],
+    streams: Vec<(i32, UnixStream)>,
 }
 
 /// What ended a wait.
@@ -28,25 +28,46 @@ pub(crate) enum Woken {
 }
 
 impl Signals {
-    /// Takes the signals over for the rest of the process's life.
+    /// Takes the signals that ask a process to end over for the rest of its life.
     pub fn take() -> Result<Self, Failure> {
-        let stream = |signal| -> io::Result<(i32, UnixStream)> {
+        Self::of(&[SIGINT, SIGTERM])
+    }
+
+    /// Takes these signals over for the rest of the process's life.
+    pub fn of(signals: &[i32]) -> Result<Self, Failure> {
+        let stream = |signal: &i32| -> io::Result<(i32, UnixStream)> {
             let (ours, handlers) = UnixStream::pair()?;
             ours.set_nonblocking(true)?;
-            pipe::register(signal, handlers)?;
-            Ok((signal, ours))
+            pipe::register(*signal, handlers)?;
+            Ok((*signal, ours))
         };
-        let os = |source| Failure::Os {
-            what: "take over SIGINT and SIGTERM",
-            source,
-        };
-        Ok(Self {
-            streams: [stream(SIGINT).map_err(os)?, stream(SIGTERM).map_err(os)?],
-        })
+        let streams = signals.iter().map(stream).collect::<Result<_, _>>();
+        streams
+            .map(|streams| Self { streams })
+            .map_err(|source| Failure::Os {
+                what: "take signals over",
+                source,
+            })
     }
 
     /// Waits for a signal, for `fd` to become readable, or for the time to be over; a signal wins.
     pub fn wait(&mut self, fd: Option<BorrowedFd<'_>>, timeout: Option<Duration>) -> Result<Woken, Failure> {
+        let fds: Vec<_> = fd.into_iter().map(|fd| (fd, PollFlags::IN)).collect();
+        let (signal, ready) = self.wait_any(&fds, timeout)?;
+        Ok(match signal {
+            Some(signal) => Woken::Signal(signal),
+            None if ready.iter().any(|found| !found.is_empty()) => Woken::Readable,
+            None => Woken::TimedOut,
+        })
+    }
+
+    /// Waits for a signal, for what is asked of the descriptors, or for the time to be over; returns the signal and what each
+    /// descriptor is ready for.
+    pub fn wait_any(
+        &mut self,
+        fds: &[(BorrowedFd<'_>, PollFlags)],
+        timeout: Option<Duration>,
+    ) -> Result<(Option<i32>, Vec<PollFlags>), Failure> {
         let os = |source: io::Error| Failure::Os {
             what: "wait for a signal",
             source,
@@ -55,34 +76,27 @@ impl Signals {
             .map(Timespec::try_from)
             .transpose()
             .map_err(|e| os(io::Error::other(e)))?;
-        let readable = {
-            let mut waited: Vec<PollFd<'_>> = self
-                .streams
-                .iter()
-                .map(|(_, s)| s.as_fd())
-                .chain(fd)
-                .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
-                .collect();
-            loop {
-                match poll(&mut waited, timeout.as_ref()) {
-                    Err(rustix::io::Errno::INTR) => {}
-                    Err(errno) => return Err(os(errno.into())),
-                    Ok(_) => break,
-                }
-            }
-            waited.get(2).is_some_and(|fd| !fd.revents().is_empty())
-        };
-        let mut byte = [0];
-        for (signal, stream) in &mut self.streams {
-            if matches!(stream.read(&mut byte), Ok(1)) {
-                return Ok(Woken::Signal(*signal));
+        let signals = self.streams.iter().map(|(_, s)| (s.as_fd(), PollFlags::IN));
+        let mut waited: Vec<PollFd<'_>> = signals
+            .chain(fds.iter().copied())
+            .map(|(fd, wanted)| PollFd::from_borrowed_fd(fd, wanted))
+            .collect();
+        loop {
+            match poll(&mut waited, timeout.as_ref()) {
+                Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(os(errno.into())),
+                Ok(_) => break,
             }
         }
-        Ok(if readable {
-            Woken::Readable
-        } else {
-            Woken::TimedOut
-        })
+        let ready = waited[self.streams.len()..].iter().map(PollFd::revents).collect();
+        let mut byte = [0];
+        let mut arrived = None;
+        for (signal, stream) in &mut self.streams {
+            if arrived.is_none() && matches!(stream.read(&mut byte), Ok(1)) {
+                arrived = Some(*signal);
+            }
+        }
+        Ok((arrived, ready))
     }
 }
 

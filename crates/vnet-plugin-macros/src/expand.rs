@@ -42,6 +42,25 @@ pub fn plugin(options: &Options, function: &ItemFn) -> Result<TokenStream> {
         }
     });
 
+    let maps = (!options.maps.is_empty()).then(|| {
+        let count = options.maps.len();
+        let each = options
+            .maps
+            .iter()
+            .map(|(name, map)| quote! { #map.describe(#name) });
+        quote! {
+            #[cfg(target_arch = "wasm32")]
+            const _: () = {
+                static MAPS: ::vnet_plugin::MapsCell<#count> = ::vnet_plugin::MapsCell::new();
+
+                #[unsafe(no_mangle)]
+                extern "C" fn vnet_maps() -> *const u32 {
+                    MAPS.fill([#(#each),*])
+                }
+            };
+        }
+    });
+
     Ok(quote! {
         #function
 
@@ -69,5 +88,7 @@ pub fn plugin(options: &Options, function: &ItemFn) -> Result<TokenStream> {
         };
 
         #configure
+
+        #maps
     })
 }

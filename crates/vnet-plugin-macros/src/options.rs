@@ -9,7 +9,7 @@ use syn::{Error, Ident, LitInt, LitStr, Path, Result, Token, braced, bracketed};
 /// Bytes that ring and arena may take: the host's cap on a guest's memory is 16 MiB.
 const STORE_MAX: usize = 14 << 20;
 const GSO_SLOT_MIN: usize = 65_536 + 256;
-const OPTIONS: [&str; 15] = [
+const OPTIONS: [&str; 16] = [
     "gso",
     "csum",
     "pure",
@@ -23,6 +23,7 @@ const OPTIONS: [&str; 15] = [
     "config",
     "configure",
     "on_fault",
+    "maps",
     "ring_len",
     "slot_len",
 ];
@@ -43,6 +44,7 @@ pub struct Options {
     pub config: Option<LitStr>,
     pub on_fault: Option<LitStr>,
     pub configure: Option<Path>,
+    pub maps: Vec<(LitStr, Path)>,
     ring_len: Option<usize>,
     slot_len: Option<usize>,
 }
@@ -127,6 +129,7 @@ impl Options {
             "config" => self.config = Some(json(input)?),
             "on_fault" => self.on_fault = Some(one_of(input.parse()?, &["closed", "open"])?),
             "configure" => self.configure = Some(input.parse()?),
+            "maps" => self.maps = maps(input)?,
             "ring_len" => self.ring_len = Some(number(input, 8, 1024, 1)?),
             "slot_len" => self.slot_len = Some(number(input, 192, STORE_MAX, 64)?),
             _ => return Err(unknown(key)),
@@ -200,6 +203,25 @@ fn reasons(input: ParseStream<'_>) -> Result<Vec<(u16, LitStr)>> {
     Ok(list)
 }
 
+fn maps(input: ParseStream<'_>) -> Result<Vec<(LitStr, Path)>> {
+    let content;
+    braced!(content in input);
+    let mut list: Vec<(LitStr, Path)> = Vec::new();
+    while !content.is_empty() {
+        let name: LitStr = content.parse()?;
+        if name.value().is_empty() || list.iter().any(|(known, _)| known.value() == name.value()) {
+            return Err(Error::new(name.span(), "a map has a name, each its own"));
+        }
+        content.parse::<Token![:]>()?;
+        list.push((name, content.parse()?));
+        if content.is_empty() {
+            break;
+        }
+        content.parse::<Token![,]>()?;
+    }
+    Ok(list)
+}
+
 fn json(input: ParseStream<'_>) -> Result<LitStr> {
     let text: LitStr = input.parse()?;
     match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&text.value()) {
@@ -252,6 +274,8 @@ mod tests {
             (r#"reasons = {0: "none"}"#, "1 to 65535"),
             (r#"reasons = {1: "a", 1: "b"}"#, "each once"),
             (r#"counters = [""]"#, "1 to 64 bytes"),
+            (r#"maps = {"": A}"#, "a map has a name"),
+            (r#"maps = {"a": A, "a": B}"#, "each its own"),
             (r#"config = "{""#, "not a JSON object"),
             (r#"config = "[]""#, "not a JSON object"),
             ("slot_len = 200", "a multiple of 64"),

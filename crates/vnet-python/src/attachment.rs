@@ -17,8 +17,13 @@ impl Attachment {
     }
 
     #[getter]
-    fn detached(&self) -> bool {
-        self.0.is_detached()
+    fn detached(&self, py: Python<'_>) -> bool {
+        py.detach(|| self.0.is_detached())
+    }
+
+    #[getter]
+    fn reordering_possible(&self) -> bool {
+        self.0.reordering_possible()
     }
 
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {

@@ -11,10 +11,13 @@ use serde_json::Value;
 use vnet::{Config, Direction, Error, LogRecord, Netns, OnFault, Trip};
 
 use crate::error::OrRaise;
+use crate::node::Node;
 
-/// A namespace as Python names it: a text, a descriptor, or nothing for the current one.
+/// A namespace as Python names it: a text, a descriptor, a node of a network, or nothing for the current one.
 #[derive(FromPyObject)]
 pub(crate) enum NetnsArg {
+    #[pyo3(transparent)]
+    Node(Py<Node>),
     #[pyo3(transparent)]
     Fd(RawFd),
     #[pyo3(transparent)]
@@ -25,6 +28,7 @@ pub(crate) enum NetnsArg {
 pub(crate) fn netns(arg: Option<NetnsArg>) -> PyResult<Netns> {
     match arg {
         None => Ok(Netns::Current),
+        Some(NetnsArg::Node(node)) => Python::attach(|py| node.get().netns(py)),
         Some(NetnsArg::Text(text)) => text.parse().or_raise(),
         Some(NetnsArg::Fd(fd)) if fd < 0 => Err(invalid(format!("{fd} is not a file descriptor"))),
         Some(NetnsArg::Fd(fd)) => {

@@ -166,10 +166,16 @@ impl Device {
         Ok(py.detach(|| self.0.event_fd()).or_raise()?.into_raw_fd())
     }
 
-    #[pyo3(signature = (plugin, direction))]
-    fn attach(&self, py: Python<'_>, plugin: &Bound<'_, Plugin>, direction: &str) -> PyResult<Attachment> {
+    #[pyo3(signature = (plugin, direction, position))]
+    fn attach(
+        &self,
+        py: Python<'_>,
+        plugin: &Bound<'_, Plugin>,
+        direction: &str,
+        position: Option<usize>,
+    ) -> PyResult<Attachment> {
         let (plugin, direction) = (&plugin.get().0, self::direction(direction)?);
-        py.detach(|| self.0.attach(plugin, direction))
+        py.detach(|| self.0.attach_at(plugin, direction, position))
             .or_raise()
             .map(Attachment)
     }

@@ -46,6 +46,11 @@ fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
             details.set_item("device", name)?;
             details.set_item("owner", owner)?;
         }
+        Error::LabFile { file, line, key, .. } => {
+            details.set_item("file", file)?;
+            details.set_item("line", line)?;
+            details.set_item("key", key)?;
+        }
         Error::Gone { name } => details.set_item("device", name)?,
         Error::Timeout {
             partial: Some(partial),
@@ -84,6 +89,7 @@ fn bytes<'py>(py: Python<'py>, written: Option<&[u8]>) -> Option<Bound<'py, PyBy
 fn class(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Invalid => "InvalidValue",
+        ErrorKind::LabFile => "LabFileError",
         ErrorKind::Privilege => "PrivilegeError",
         ErrorKind::Busy => "DeviceBusy",
         ErrorKind::NotFound => "NotFound",

@@ -15,7 +15,11 @@ mod device;
 mod error;
 mod events;
 mod frame;
+mod interrupt;
 mod make;
+mod network;
+mod node;
+mod process;
 mod reports;
 mod wire;
 
@@ -40,7 +44,16 @@ mod _vnet {
     #[pymodule_export]
     use super::make::{make_bridge, make_tap, make_veth, open_device};
     #[pymodule_export]
-    use super::reports::{doctor, next_logs, remove_stale, replay, shipped};
+    use super::network::{Link, Network};
+    #[pymodule_export]
+    use super::node::{Forward, Node, Place};
+    #[pymodule_export]
+    use super::process::Process;
+    #[pymodule_export]
+    use super::reports::{
+        apparmor_profile, close_sandbox, doctor, next_logs, remove_stale, replay, sandbox_announcement, seccomp_profile,
+        shipped,
+    };
     #[pymodule_export]
     use super::wire::Wire;
     use super::*;

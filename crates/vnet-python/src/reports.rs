@@ -78,6 +78,30 @@ pub(crate) fn remove_stale(py: Python<'_>, netns: Option<NetnsArg>) -> PyResult<
     py.detach(|| vnet::doctor(&netns)?.remove_stale()).or_raise()
 }
 
+/// Returns an AppArmor profile for the helper.
+#[pyfunction]
+pub(crate) fn apparmor_profile() -> String {
+    vnet::apparmor_profile()
+}
+
+/// Returns a seccomp profile for containers.
+#[pyfunction]
+pub(crate) fn seccomp_profile() -> &'static str {
+    vnet::seccomp_profile()
+}
+
+/// Says once that this process's sandbox was made.
+#[pyfunction]
+pub(crate) fn sandbox_announcement() -> Option<String> {
+    vnet::sandbox_announcement()
+}
+
+/// Ends this process's sandbox.
+#[pyfunction]
+pub(crate) fn close_sandbox(py: Python<'_>) -> PyResult<()> {
+    py.detach(vnet::close_sandbox).or_raise()
+}
+
 /// Waits for lines that plugins log.
 #[pyfunction]
 pub(crate) fn next_logs(py: Python<'_>, timeout: f64) -> PyResult<Vec<LogLine>> {

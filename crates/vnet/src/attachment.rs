@@ -1,16 +1,20 @@
 //! A plugin at work on a device or a wire.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use vnet_datapath::{Pipeline, StageId};
+use vnet_lab::Island;
 use vnet_runtime::StageStats;
 
 use crate::device::{Device, Inner};
 use crate::error::Error;
+use crate::fork::Generation;
 use crate::logs::{LogRecord, LogTail};
+use crate::network::NetworkInner;
 use crate::wire::WireInner;
 
-/// A plugin at work; it stays there when the handle is dropped, until it is detached or its device or wire closed.
+/// A plugin at work; it stays there when the handle is dropped, until it is detached or what it is on closed.
 #[derive(Clone)]
 pub struct Attachment {
     pub(crate) inner: Arc<AttachmentInner>,
@@ -25,12 +29,15 @@ pub(crate) struct AttachmentInner {
     last: Mutex<Option<StageStats>>,
     /// Held by who detaches.
     detaching: Mutex<()>,
+    reordered: AtomicBool,
+    born: Generation,
 }
 
 /// Whose pipeline the plugin is in.
 pub(crate) enum Owner {
     Device(Weak<Inner>),
     Wire(Weak<WireInner>),
+    Network(Weak<NetworkInner>, Island),
 }
 
 impl Owner {
@@ -44,6 +51,11 @@ impl Owner {
             Owner::Wire(wire) => {
                 if let Some(wire) = wire.upgrade() {
                     wire.attachments.forget(attachment);
+                }
+            }
+            Owner::Network(network, _) => {
+                if let Some(network) = network.upgrade() {
+                    network.attachments.forget(attachment);
                 }
             }
         }
@@ -74,6 +86,11 @@ impl Attachments {
         }
     }
 
+    /// Forgets all of them; what they were in keeps their last counters.
+    pub(crate) fn clear(&self) {
+        drop(std::mem::take(&mut *self.list()));
+    }
+
     fn forget(&self, attachment: &Arc<AttachmentInner>) {
         self.list().retain(|known| !Arc::ptr_eq(known, attachment));
     }
@@ -100,6 +117,10 @@ impl Attachment {
             return Ok(stats.clone());
         }
         drop(last);
+        if let Owner::Network(_, island) = &self.inner.owner {
+            self.inner.check_ours()?;
+            return Ok(island.stage_stats(self.inner.id)?);
+        }
         let answer = self
             .inner
             .on_pipeline(|pipeline, id| Ok(pipeline.stage_stats(id)?));
@@ -108,6 +129,8 @@ impl Attachment {
     }
 
     /// Takes the plugin off between two batches and returns its last counters. Doing it again returns the same.
+    ///
+    /// The last one on a link, interface or switch of a network gives it back to the kernel; nothing is lost or doubled by it.
     ///
     /// # Errors
     /// [`Error::Closed`] in a forked child.
@@ -120,6 +143,9 @@ impl Attachment {
         if let Some(stats) = &*self.inner.last() {
             return Ok(stats.clone());
         }
+        if let Owner::Network(network, island) = &self.inner.owner {
+            return self.inner.leave(network, island);
+        }
         match self.inner.on_pipeline(|pipeline, id| Ok(pipeline.detach(id)?)) {
             Ok(stats) => {
                 *self.inner.last() = Some(stats.clone());
@@ -131,10 +157,19 @@ impl Attachment {
         }
     }
 
-    /// Returns whether it was detached, or its device or wire closed.
+    /// Returns whether it was detached, or what it was on closed.
     #[must_use]
     pub fn is_detached(&self) -> bool {
-        self.inner.last().is_some()
+        match &self.inner.owner {
+            Owner::Network(_, island) if self.inner.check_ours().is_ok() => island.has_ended(self.inner.id),
+            _ => self.inner.last().is_some(),
+        }
+    }
+
+    /// Returns whether frames may have overtaken others when detaching gave a link, interface or switch back to the kernel.
+    #[must_use]
+    pub fn reordering_possible(&self) -> bool {
+        self.inner.reordered.load(Ordering::Relaxed)
     }
 
     /// Returns the last 256 lines it logged, oldest first.
@@ -153,7 +188,27 @@ impl AttachmentInner {
             tail,
             last: Mutex::new(None),
             detaching: Mutex::new(()),
+            reordered: AtomicBool::new(false),
+            born: Generation::current(),
         }
+    }
+
+    /// Takes it off what it is on in a network.
+    fn leave(self: &Arc<Self>, network: &Weak<NetworkInner>, island: &Island) -> Result<StageStats, Error> {
+        self.check_ours()?;
+        let Some(network) = network.upgrade() else {
+            return Ok(island.stage_stats(self.id)?);
+        };
+        let (stats, swap) = network.lab.detach(island, self.id)?;
+        self.reordered.store(swap.reordering_possible, Ordering::Relaxed);
+        *self.last() = Some(stats.clone());
+        network.attachments.forget(self);
+        Ok(stats)
+    }
+
+    fn check_ours(&self) -> Result<(), Error> {
+        self.born
+            .check(&format!("the network plugin {} is in", self.name))
     }
 
     fn last(&self) -> MutexGuard<'_, Option<StageStats>> {
@@ -176,6 +231,7 @@ impl AttachmentInner {
                 .upgrade()
                 .ok_or_else(ended)?
                 .on_pipeline(|pipeline| use_it(pipeline, self.id)),
+            Owner::Network(_, island) => island.with_pipeline(|pipeline| use_it(pipeline, self.id))?,
         }
     }
 }

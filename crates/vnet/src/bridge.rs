@@ -5,7 +5,7 @@ use std::sync::Arc;
 use vnet_packet::Layer;
 use vnet_sandbox::BridgeSpec;
 
-use crate::device::{Device, DeviceKind, Life, Parts, Source};
+use crate::device::{Backend, Device, DeviceKind, Life, Parts, Source};
 use crate::error::Error;
 use crate::netns::{Netns, addresses};
 
@@ -89,6 +89,7 @@ impl Bridge {
             ports: self.ports.iter().map(|port| port.name().to_owned()).collect(),
             up: self.up,
             persist: self.persist,
+            index: None,
         })?;
         let namespace = Arc::new(home.namespace);
         let owned = if self.persist {
@@ -103,6 +104,7 @@ impl Bridge {
             layer: Layer::L2,
             namespace,
             place: home.place,
+            backend: Backend::Packet,
             source: Source::Socket,
             held: None,
             life: Life::new(owned),

@@ -13,7 +13,7 @@ use vnet_sandbox::{Child, Stdio};
 use vnet_sys::process::Exit;
 
 use crate::error::Error;
-use crate::netns::Netns;
+use crate::netns::{Netns, Way};
 
 /// How long a killed command may take to be gone.
 const LAST_WAIT: Duration = Duration::from_secs(2);
@@ -125,7 +125,6 @@ impl Command {
                 hint: None,
             });
         }
-        let namespace = self.netns.for_command()?;
         let (stdin, input) = match self.input {
             Some(input) => {
                 let (reader, writer) = pipe()?;
@@ -144,16 +143,16 @@ impl Command {
         };
         let (stdout, out) = Output::new(self.capture)?;
         let (stderr, err) = Output::new(self.capture)?;
-        let child = vnet_sandbox::spawn(vnet_sandbox::Command {
+        let command = vnet_sandbox::Command {
             argv: self.argv,
             env: self.env,
             cwd: self.cwd,
             stdin,
             stdout,
             stderr,
-            netns: Some(namespace),
-            new_session: false,
-        })?;
+            ..vnet_sandbox::Command::default()
+        };
+        let child = child(&self.netns, command)?;
         Ok(Running {
             child,
             text: self.text,
@@ -175,6 +174,21 @@ impl Command {
             if let Some(completed) = running.poll(Duration::from_secs(3600))? {
                 return Ok(completed);
             }
+        }
+    }
+}
+
+/// Starts a command in any namespace; what it says of the namespace itself is replaced.
+pub(crate) fn child(netns: &Netns, mut command: vnet_sandbox::Command) -> Result<Child, Error> {
+    match netns.way()? {
+        Way::Here(ns) => {
+            command.netns = Some(ns);
+            Ok(vnet_sandbox::spawn(command)?)
+        }
+        Way::Lab(lab, space) => {
+            command.netns = None;
+            lab.spawn(space, command)
+                .map_err(|error| Error::from(error).of(&netns.to_string()))
         }
     }
 }

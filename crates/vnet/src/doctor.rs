@@ -1,14 +1,18 @@
 //! What works on this machine, why the rest does not, and what fixes it.
 
-mod checks;
+mod host;
+mod lab;
+mod process;
+mod profile;
 
 use std::fmt;
 
 use serde::Serialize;
-use vnet_sandbox::{Namespace, Stale};
+use vnet_sandbox::Stale;
 
 use crate::error::Error;
 use crate::netns::Netns;
+pub use profile::{apparmor_profile, seccomp_profile};
 
 /// Says how bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -37,6 +41,18 @@ pub struct Finding {
     pub fix: Option<String>,
 }
 
+/// How a TAP gets its frames here: the first of these that works, as a device shows that was really made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Way {
+    /// Devices of this process's own namespace, by /dev/net/tun.
+    Host,
+    /// Devices of the private sandbox, by /dev/net/tun.
+    Tap,
+    /// Veths of the private sandbox, by packet sockets.
+    Packet,
+}
+
 /// Everything that was looked at.
 #[derive(Clone, Debug, Serialize)]
 pub struct Doctor {
@@ -44,6 +60,8 @@ pub struct Doctor {
     pub version: &'static str,
     /// The kernel's release.
     pub kernel: String,
+    /// What a TAP is made of here; `None` where none can be made.
+    pub backend: Option<Way>,
     /// The findings, in a fixed order.
     pub findings: Vec<Finding>,
     /// Interfaces that vnet processes left behind when they were killed.
@@ -52,22 +70,63 @@ pub struct Doctor {
     netns: Netns,
 }
 
-/// Looks at what works here, in the namespace given. It changes nothing that lasts.
+/// Looks at what works here, in the namespace given. Devices are made to see whether they can be, in namespaces that are
+/// thrown away at once; nothing of it lasts.
 ///
 /// # Errors
 /// [`Error::NotFound`] or [`Error::Privilege`] when another namespace was named and cannot be entered.
 pub fn doctor(netns: &Netns) -> Result<Doctor, Error> {
     let namespace = netns.look()?;
     let stale = namespace.stale()?;
-    let mut findings = checks::all(&namespace);
-    findings.push(checks::stale(&stale));
+    let lab = lab::Probe::open();
+    let host = host::Probe::open(&namespace);
+    let backend = match (host.makes_tap(), lab.backend()) {
+        (true, _) => Some(Way::Host),
+        (false, backend) => backend,
+    };
+    let mut findings = vec![backend_finding(backend, &host)];
+    findings.extend(host.findings(&lab));
+    findings.extend(lab.findings(&host));
+    findings.extend(process::findings(&lab));
+    findings.push(host::stale(&stale));
     Ok(Doctor {
         version: crate::VERSION,
-        kernel: checks::kernel(),
+        kernel: process::kernel(),
+        backend,
         findings,
         stale,
         netns: netns.clone(),
     })
+}
+
+fn backend_finding(backend: Option<Way>, host: &host::Probe<'_>) -> Finding {
+    const CHECK: &str = "backend";
+    match backend {
+        Some(Way::Host) => fine(CHECK, "host: devices are made in this network namespace"),
+        Some(Way::Tap) if host.may_configure() => warning(
+            CHECK,
+            "tap: a TAP can be made in a private sandbox, and not in this network namespace".into(),
+            "Tap and Tun need the namespace \"sandbox\"",
+            Some("see /dev/net/tun below"),
+        ),
+        Some(Way::Packet) if host.may_configure() => warning(
+            CHECK,
+            "packet: only in a private sandbox can a veth stand for a TAP".into(),
+            "Tap and Tun need the namespace \"sandbox\"",
+            Some("see /dev/net/tun below"),
+        ),
+        Some(Way::Tap) => fine(CHECK, "tap: devices are made in a private sandbox, by /dev/net/tun"),
+        Some(Way::Packet) => fine(
+            CHECK,
+            "packet: devices are veths in a private sandbox, read by packet sockets",
+        ),
+        None => failure(
+            CHECK,
+            "none works".into(),
+            "no device can be made; captures can be replayed",
+            Some("what `sandbox` below names, or run as root"),
+        ),
+    }
 }
 
 impl Doctor {
@@ -84,8 +143,7 @@ impl Doctor {
     /// # Errors
     /// [`Error::Privilege`], [`Error::System`] with the kernel's text.
     pub fn remove_stale(&self) -> Result<usize, Error> {
-        let namespace: Namespace = self.netns.look()?;
-        Ok(namespace.remove_stale()?.len())
+        Ok(self.netns.look()?.remove_stale()?.len())
     }
 }
 
@@ -107,5 +165,46 @@ impl fmt::Display for Doctor {
             }
         }
         Ok(())
+    }
+}
+
+fn fine(check: &'static str, cause: &str) -> Finding {
+    Finding {
+        check,
+        severity: Severity::Ok,
+        cause: cause.into(),
+        effect: "works".into(),
+        fix: None,
+    }
+}
+
+fn warning(check: &'static str, cause: String, effect: &str, fix: Option<&str>) -> Finding {
+    Finding {
+        check,
+        severity: Severity::Warning,
+        cause,
+        effect: effect.into(),
+        fix: fix.map(str::to_owned),
+    }
+}
+
+fn failure(check: &'static str, cause: String, effect: &str, fix: Option<&str>) -> Finding {
+    Finding {
+        check,
+        severity: Severity::Failure,
+        cause,
+        effect: effect.into(),
+        fix: fix.map(str::to_owned),
+    }
+}
+
+/// Makes a finding of an error: its sentence, and its hint as the fix.
+fn refused(check: &'static str, severity: Severity, error: &Error, effect: &str) -> Finding {
+    Finding {
+        check,
+        severity,
+        cause: error.to_string(),
+        effect: effect.into(),
+        fix: error.hint().map(str::to_owned),
     }
 }

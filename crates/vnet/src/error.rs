@@ -15,6 +15,18 @@ pub enum Error {
         /// What to write instead.
         hint: Option<String>,
     },
+    /// A lab file, or another declaration of a network, that cannot be right.
+    #[error("{what}")]
+    LabFile {
+        /// Sentence that names the place and what was expected there.
+        what: String,
+        /// The file, as it was named.
+        file: String,
+        /// Line in it, from 1.
+        line: usize,
+        /// The key there, such as `hosts.h1.ip`; empty for the file as a whole.
+        key: String,
+    },
     /// The process lacks a right it needs.
     #[error("{what}: {reason}")]
     Privilege {
@@ -119,6 +131,8 @@ pub enum Error {
 pub enum ErrorKind {
     /// `vnet.InvalidValue`
     Invalid,
+    /// `vnet.LabFileError`
+    LabFile,
     /// `vnet.PrivilegeError`
     Privilege,
     /// `vnet.DeviceBusy`
@@ -151,6 +165,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Error::Invalid { .. } => ErrorKind::Invalid,
+            Error::LabFile { .. } => ErrorKind::LabFile,
             Error::Privilege { .. } => ErrorKind::Privilege,
             Error::Busy { .. } => ErrorKind::Busy,
             Error::NotFound { .. } => ErrorKind::NotFound,
@@ -208,7 +223,7 @@ impl ErrorKind {
     #[must_use]
     pub fn exit_code(self) -> u8 {
         match self {
-            ErrorKind::Invalid | ErrorKind::NotFound => 2,
+            ErrorKind::Invalid | ErrorKind::LabFile | ErrorKind::NotFound => 2,
             ErrorKind::Privilege => 3,
             ErrorKind::PluginRejected => 4,
             ErrorKind::PluginTrap | ErrorKind::PluginTimeout => 5,
@@ -225,6 +240,7 @@ mod tests {
     fn exit_codes_tell_usage_privilege_and_plugins_apart() {
         let codes = [
             (ErrorKind::Invalid, 2),
+            (ErrorKind::LabFile, 2),
             (ErrorKind::NotFound, 2),
             (ErrorKind::Privilege, 3),
             (ErrorKind::PluginRejected, 4),

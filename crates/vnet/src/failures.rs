@@ -3,10 +3,12 @@
 use std::io;
 
 use vnet_datapath::EngineError;
+use vnet_lab::LabError;
 use vnet_netlink::NetlinkError;
 use vnet_runtime::PluginError;
 use vnet_sandbox::SandboxError;
 use vnet_sys::SysError;
+use vnet_topology::TopologyError;
 
 use crate::error::Error;
 
@@ -18,6 +20,19 @@ impl Error {
             errno: error.raw_os_error(),
             hint: None,
         }
+    }
+
+    /// Says which part of a network it happened to.
+    pub(crate) fn of(mut self, part: &str) -> Self {
+        if let Error::Invalid { what, .. }
+        | Error::Privilege { what, .. }
+        | Error::NotFound { what, .. }
+        | Error::Unsupported { what, .. }
+        | Error::System { what, .. } = &mut self
+        {
+            *what = format!("{part}: {what}");
+        }
+        self
     }
 }
 
@@ -52,10 +67,13 @@ impl From<SysError> for Error {
                 owner: Some(format!("an interface of that name ({found})")),
             },
             SysError::MissingDevice {
-                ref path, ref fix, ..
+                ref path,
+                ref reason,
+                ref fix,
+                ..
             } => Error::Unsupported {
                 what: format!(
-                    "{} cannot be opened, so no TUN or TAP can be made",
+                    "{} cannot be opened, so no TUN or TAP can be made: {reason}",
                     path.display()
                 ),
                 hint: Some(fix.clone()),
@@ -114,6 +132,25 @@ impl From<SandboxError> for Error {
                 errno: source.raw_os_error(),
                 hint: Some("name it in the environment variable VNET_HELPER, or install vnet again".into()),
             },
+            SandboxError::Isolation {
+                stage, cause, fix, ..
+            } => Error::Privilege {
+                what: format!("no sandbox can be made: cannot {stage}"),
+                reason: cause,
+                fix,
+            },
+            SandboxError::LabClosed { lab } => Error::Closed {
+                what: format!("lab {lab}"),
+            },
+            SandboxError::NoSuchNode { .. } => Error::NotFound {
+                what: text,
+                hint: None,
+            },
+            SandboxError::StillRunning { lab, seconds, .. } => Error::Timeout {
+                what: format!("lab {lab} still runs: one of its processes hangs in the kernel"),
+                after: std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default(),
+                partial: None,
+            },
             SandboxError::NotStarted {
                 command,
                 stage,
@@ -142,6 +179,9 @@ impl From<EngineError> for Error {
                 what: format!("the pipeline of {port}"),
             },
             EngineError::LayersDiffer { .. }
+            | EngineError::NotEthernet { .. }
+            | EngineError::NotASwitch { .. }
+            | EngineError::TooManyPorts { .. }
             | EngineError::BadFrame { .. }
             | EngineError::NoSuchPlace { .. } => invalid(&text),
             EngineError::QueueFull { waited_ms, .. } => Error::Timeout {
@@ -151,6 +191,9 @@ impl From<EngineError> for Error {
             },
             EngineError::NoSuchStage { port } => Error::Closed {
                 what: format!("the plugin on {port}"),
+            },
+            EngineError::NoSuchRecording { port } => Error::Closed {
+                what: format!("the capture of {port}"),
             },
             EngineError::PluginTooSmall {
                 plugin,
@@ -200,6 +243,56 @@ impl From<PluginError> for Error {
                 plugin: other.plugin().to_owned(),
                 reason: other.to_string(),
                 hint,
+            },
+        }
+    }
+}
+
+impl From<TopologyError> for Error {
+    fn from(error: TopologyError) -> Self {
+        let what = error.to_string();
+        if let TopologyError::NotInThisVersion { .. } = error {
+            return Error::Unsupported { what, hint: None };
+        }
+        match &error.place().file {
+            Some((file, line, _)) => Error::LabFile {
+                what,
+                file: file.clone(),
+                line: *line,
+                key: error.place().key.clone(),
+            },
+            None => Error::Invalid { what, hint: None },
+        }
+    }
+}
+
+impl From<LabError> for Error {
+    fn from(error: LabError) -> Self {
+        let text = error.to_string();
+        match error {
+            LabError::Topology(error) => (*error).into(),
+            LabError::Sandbox(error) => error.into(),
+            LabError::Engine(error) => error.into(),
+            LabError::Refused { of, source } => Error::from(*source).of(&of),
+            LabError::Unknown { what, hint } => Error::NotFound {
+                what: format!("there is no {what} in this network"),
+                hint: Some(hint),
+            },
+            LabError::BadArgument { what, fix } => Error::Invalid {
+                what,
+                hint: Some(fix),
+            },
+            LabError::Closed { what } => Error::Closed { what },
+            LabError::Cancelled { .. } => Error::System {
+                what: text,
+                errno: Some(rustix::io::Errno::INTR.raw_os_error()),
+                hint: None,
+            },
+            LabError::Os { what, source } => Error::io(&what, &source),
+            _ => Error::System {
+                what: text,
+                errno: None,
+                hint: None,
             },
         }
     }

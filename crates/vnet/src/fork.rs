@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::error::Error;
-use crate::logs;
+use crate::{logs, sandbox};
 
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 
@@ -16,10 +16,14 @@ static GENERATION: AtomicU32 = AtomicU32::new(0);
 /// Another thread may hold one just then, and would hold it for ever in the child.
 pub fn before_fork() {
     logs::hold();
+    sandbox::hold();
+    vnet_sandbox::before_fork();
 }
 
 /// Gives the locks back; the parent calls it after the fork.
 pub fn after_fork() {
+    vnet_sandbox::after_fork();
+    sandbox::release();
     logs::release();
 }
 
@@ -27,7 +31,8 @@ pub fn after_fork() {
 ///
 /// The file descriptors of [`Device::fds`](crate::Device::fds) stay open until the caller closes them.
 pub fn forked() {
-    logs::release();
+    sandbox::forked();
+    after_fork();
     GENERATION.fetch_add(1, Ordering::SeqCst);
 }
 

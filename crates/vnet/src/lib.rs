@@ -16,6 +16,8 @@
 //! - A [`Device`] is an interface vnet opened: made by [`Tap`], [`Tun`], [`Veth`], [`Bridge`], or found by [`open`]. It is
 //!   released by [`Device::close`], or when the last handle is dropped. A device that was made is removed then.
 //! - [`Device::attach`] puts a [`Plugin`] on its packets and gives an [`Attachment`]. A [`Wire`] forwards between two devices.
+//! - A [`Network`] is a private lab of hosts, switches, routers and links that an ordinary user may make; a [`Node`] of it runs
+//!   commands and a [`Link`] takes plugins.
 //! - [`Command`] runs a program in the namespace of the devices; [`replay()`] runs plugins over a capture file.
 //! - [`doctor()`] says what works on this machine, why not, and what fixes it.
 //! - Every failure is an [`Error`] that says what, to which thing, and what to do.
@@ -33,10 +35,12 @@ mod failures;
 mod fork;
 mod logs;
 mod netns;
+mod network;
 mod open;
 mod plugin;
 mod recording;
 mod replay;
+mod sandbox;
 mod shipped;
 mod tap;
 mod veth;
@@ -47,24 +51,36 @@ pub use bridge::Bridge;
 pub use check::check;
 pub use command::{Command, Completed, Running};
 pub use device::{Backend, Device, DeviceKind, DeviceState, DeviceStats, Frame, KernelStats};
-pub use doctor::{Doctor, Finding, Severity, doctor};
+pub use doctor::{Doctor, Finding, Severity, Way, apparmor_profile, doctor, seccomp_profile};
 pub use error::{Error, ErrorKind};
 pub use fork::{after_fork, before_fork, forked};
 pub use logs::{LogRecord, next_logs};
-pub use netns::Netns;
+pub use netns::{LabPlace, Netns};
+pub use network::{
+    Cancel, GraphFormat, Link, LinkOptions, Network, Node, NodeInterface, NodeOptions, Pipes, Popen, Process, Stream,
+    Transport, never, pools, routing,
+};
 pub use open::open;
 pub use plugin::{Config, Direction, Plugin};
 pub use recording::{Recorded, Recording};
 pub use replay::{Replay, replay};
+pub use sandbox::{announcement as sandbox_announcement, close as close_sandbox};
 pub use shipped::{Shipped, shipped};
 pub use tap::{Tap, Tun};
 pub use veth::Veth;
 pub use wire::Wire;
 
 pub use vnet_datapath::{PipelineStats, PortStats, ReplayReport};
+pub use vnet_lab::{
+    Forward, IperfOptions, IperfReport, LinkState, NetworkStats, PingAllOptions, PingMatrix, PingOptions, PingReport,
+};
 pub use vnet_packet::{Layer, summary};
 pub use vnet_runtime::{CheckOptions, CheckReport, FaultReport, OnFault, StageStats, Trip};
-pub use vnet_sandbox::{Stale, set_helper_path};
+pub use vnet_sandbox::{
+    Child, ExecRequest, LabDescription, LabEntry, SocketSpec, Stale, Stdio, labs, set_helper_path,
+};
+pub use vnet_sys::process::Exit;
+pub use vnet_topology::{EndSpec, Gateway, LinkSpec, NodeKind, NodeSpec, PluginUse, Routing, Spec as NetworkSpec};
 
 /// Version of this build of vnet.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

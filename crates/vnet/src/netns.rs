@@ -7,33 +7,58 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use vnet_netlink::Cidr;
-use vnet_sandbox::Namespace;
-use vnet_sys::NetNs;
+use vnet_sandbox::{Lab, Namespace, Space};
+use vnet_sys::{NetNs, caps};
 
 use crate::error::Error;
+use crate::sandbox;
 
 /// Names a network namespace.
 #[derive(Clone, Debug, Default)]
 pub enum Netns {
-    /// The namespace this thread is in; needs CAP_NET_ADMIN there.
+    /// The namespace this thread is in where this process has CAP_NET_ADMIN there, else this process's private sandbox.
     #[default]
     Current,
     /// The namespace this thread is in, said explicitly: never the private sandbox.
     Host,
-    /// This process's private sandbox, which works for an ordinary user.
+    /// This process's private sandbox, which works for an ordinary user; made on first use.
     Sandbox,
     /// A namespace file such as `/run/netns/blue` or `/proc/1234/ns/net`.
     Path(PathBuf),
     /// An open namespace file.
     Fd(Arc<OwnedFd>),
+    /// A part of a lab; see [`Netns::node`].
+    Node(LabPlace),
+}
+
+/// A part of a lab, such as a node of a network.
+#[derive(Clone, Debug)]
+pub struct LabPlace {
+    lab: Arc<Lab>,
+    space: Space,
+    name: Arc<str>,
 }
 
 impl Netns {
-    /// Makes a namespace with nothing in it; it lives as long as this value, or a device or command in it.
+    /// Names a part of a lab; `name` says in words which, such as `h1`.
+    #[must_use]
+    pub fn node(lab: Arc<Lab>, space: Space, name: &str) -> Self {
+        Netns::Node(LabPlace {
+            lab,
+            space,
+            name: name.into(),
+        })
+    }
+
+    /// Makes a namespace with nothing in it; it lives as long as this value, or a device or command in it. An ordinary user
+    /// gets one in a sandbox.
     ///
     /// # Errors
-    /// [`Error::Privilege`] without CAP_SYS_ADMIN.
+    /// [`Error::Privilege`] where a sandbox cannot be made either.
     pub fn private() -> Result<Self, Error> {
+        if !caps::has_sys_admin() {
+            return sandbox::open("private").map(|(lab, space)| Self::node(lab, space, "a private sandbox"));
+        }
         let fd = vnet_sys::NetNs::create()?.as_fd().try_clone_to_owned();
         let fd = fd.map_err(|error| Error::io("cannot duplicate a namespace's descriptor", &error))?;
         Ok(Netns::Fd(Arc::new(fd)))
@@ -66,6 +91,7 @@ impl fmt::Display for Netns {
             Netns::Sandbox => f.write_str("sandbox"),
             Netns::Path(path) => write!(f, "{}", path.display()),
             Netns::Fd(fd) => write!(f, "fd {}", fd.as_raw_fd()),
+            Netns::Node(place) => f.write_str(&place.name),
         }
     }
 }
@@ -76,72 +102,84 @@ pub(crate) struct Home {
     pub place: String,
 }
 
+/// Where a namespace is, as far as reaching it goes.
+pub(crate) enum Way {
+    /// A namespace this process may enter.
+    Here(NetNs),
+    /// A part of a lab, reached through its helper.
+    Lab(Arc<Lab>, Space),
+}
+
 const NEEDS: &str = "CAP_NET_ADMIN in the current network namespace";
-const FIX: &str = "run as root, or give netns= a namespace you may configure";
+const FIX: &str = "run as root, or name no namespace to use this process's private sandbox";
 
 impl Netns {
     /// Opens the namespace to configure it; `what` says what for.
     pub(crate) fn home(&self, what: &str) -> Result<Home, Error> {
-        let home = self.enter()?;
-        if matches!(self, Netns::Current | Netns::Host) && !vnet_sys::caps::has_net_admin() {
+        if matches!(self, Netns::Host) && !caps::has_net_admin() {
             return Err(Error::Privilege {
                 what: format!("cannot {what}"),
                 reason: format!("this process lacks {NEEDS}"),
                 fix: FIX.into(),
             });
         }
-        Ok(home)
+        let way = self.way()?;
+        let place = self.place(&way);
+        let namespace = match way {
+            Way::Here(ns) => Namespace::at(ns)?.kept(),
+            Way::Lab(lab, space) => Namespace::in_lab(lab, space)?,
+        };
+        Ok(Home { namespace, place })
     }
 
-    /// Opens the namespace to run a command there, which needs no privilege in the one this thread is in.
-    pub(crate) fn for_command(&self) -> Result<NetNs, Error> {
-        match self {
-            Netns::Host => Ok(NetNs::current()?),
-            Netns::Current if !vnet_sys::caps::has_net_admin() => Err(Error::Privilege {
-                what: "cannot run a command in the current namespace".into(),
-                reason: format!("this process lacks {NEEDS}"),
-                fix: "run as root, or give netns=\"host\" to run it where this process is, without privilege"
-                    .into(),
-            }),
-            _ => Ok(self.enter()?.namespace.netns().clone()),
-        }
-    }
-
-    /// Opens the namespace to look at it.
+    /// Opens the namespace to look at it, which needs no privilege in the one this thread is in and makes no sandbox.
     pub(crate) fn look(&self) -> Result<Namespace, Error> {
-        Ok(self.enter()?.namespace)
+        let way = match self {
+            Netns::Current => Way::Here(NetNs::current()?),
+            other => other.way()?,
+        };
+        Ok(match way {
+            Way::Here(ns) => Namespace::at(ns)?,
+            Way::Lab(lab, space) => Namespace::in_lab(lab, space)?,
+        })
     }
 
-    fn enter(&self) -> Result<Home, Error> {
-        let namespace = match self {
-            Netns::Current | Netns::Host => Namespace::current()?,
+    /// Finds the namespace, and makes the sandbox where it is that.
+    pub(crate) fn way(&self) -> Result<Way, Error> {
+        Ok(match self {
+            Netns::Current if !caps::has_net_admin() => {
+                let (lab, space) = sandbox::current(sandbox::Asked::Implied)?;
+                Way::Lab(lab, space)
+            }
+            Netns::Current | Netns::Host => Way::Here(NetNs::current()?),
+            Netns::Sandbox => {
+                let (lab, space) = sandbox::current(sandbox::Asked::ByName)?;
+                Way::Lab(lab, space)
+            }
             Netns::Path(path) if !path.exists() => {
                 return Err(Error::NotFound {
                     what: format!("network namespace {} does not exist", path.display()),
                     hint: Some("make it with `ip netns add NAME`, or name /proc/PID/ns/net".into()),
                 });
             }
-            Netns::Path(path) => Namespace::at_path(path)?,
+            Netns::Path(path) => Way::Here(NetNs::open(path)?),
             Netns::Fd(fd) => {
                 let fd = fd
                     .try_clone()
                     .map_err(|error| Error::io("cannot duplicate a namespace descriptor", &error))?;
-                Namespace::at_fd(fd)?
+                Way::Here(NetNs::from_fd(fd)?)
             }
-            Netns::Sandbox => {
-                return Err(Error::Unsupported {
-                    what: "the private sandbox (netns=\"sandbox\") is not in this version".into(),
-                    hint: Some(
-                        "as root, leave netns out, or name a namespace made with `ip netns add`".into(),
-                    ),
-                });
-            }
-        };
-        let place = match self {
-            Netns::Path(path) => path.display().to_string(),
-            _ => place(namespace.netns()),
-        };
-        Ok(Home { namespace, place })
+            Netns::Node(place) => Way::Lab(Arc::clone(&place.lab), place.space),
+        })
+    }
+
+    fn place(&self, way: &Way) -> String {
+        match (self, way) {
+            (Netns::Path(path), _) => path.display().to_string(),
+            (Netns::Node(place), _) => place.name.to_string(),
+            (_, Way::Here(ns)) => place(ns),
+            (_, Way::Lab(..)) => "sandbox".into(),
+        }
     }
 }
 
@@ -175,9 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sandbox_and_a_missing_namespace_are_refused_in_words() {
-        let sandbox = Netns::Sandbox.look().unwrap_err();
-        assert!(sandbox.to_string().contains("not in this version"), "{sandbox}");
+    fn a_missing_namespace_is_refused_in_words() {
         let missing = "no-such".parse::<Netns>().unwrap().look().unwrap_err();
         assert!(missing.to_string().contains("/run/netns/no-such"), "{missing}");
         assert_eq!(missing.exit_code(), 2);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use vnet_packet::Layer;
 
-use crate::device::{Device, DeviceKind, Life, Parts, Source};
+use crate::device::{Backend, Device, DeviceKind, Life, Parts, Source};
 use crate::error::Error;
 use crate::netns::Netns;
 
@@ -18,7 +18,7 @@ use crate::netns::Netns;
 /// neither Ethernet frames nor is a TUN.
 pub fn open(name: &str, netns: &Netns) -> Result<Device, Error> {
     let home = netns.home(&format!("open interface {name}"))?;
-    let interface = home.namespace.netlink().link(name)?;
+    let interface = home.namespace.link(name)?;
     let layer = match (interface.mac, interface.kind.as_deref()) {
         (Some(_), _) => Layer::L2,
         (None, Some("tun")) => Layer::L3,
@@ -39,6 +39,7 @@ pub fn open(name: &str, netns: &Netns) -> Result<Device, Error> {
         layer,
         namespace: Arc::new(home.namespace),
         place: home.place,
+        backend: Backend::Packet,
         source: Source::Socket,
         held: None,
         life: Life::new(None),

@@ -7,20 +7,40 @@ pub use vnet_datapath::Recorded;
 
 use crate::device::Device;
 use crate::error::Error;
+use crate::fork::Generation;
+use crate::network::Network;
 
 /// A capture in progress; dropping it ends the capture.
 pub struct Recording {
-    device: Device,
+    source: Source,
     path: PathBuf,
     ended: Mutex<Option<Recorded>>,
+    born: Generation,
+}
+
+/// What is captured.
+enum Source {
+    Device(Device),
+    /// A part of a network; the handle keeps the network while only the capture is referenced.
+    Network(Network, vnet_lab::Recording),
 }
 
 impl Recording {
     pub(crate) fn new(device: Device, path: PathBuf) -> Self {
+        Self::of(Source::Device(device), path)
+    }
+
+    pub(crate) fn of_network(network: &Network, recording: vnet_lab::Recording) -> Self {
+        let path = recording.path().to_owned();
+        Self::of(Source::Network(network.clone(), recording), path)
+    }
+
+    fn of(source: Source, path: PathBuf) -> Self {
         Self {
-            device,
+            source,
             path,
             ended: Mutex::new(None),
+            born: Generation::current(),
         }
     }
 
@@ -33,17 +53,25 @@ impl Recording {
     /// Ends the capture and returns how many frames are in the file, which is complete then. Doing it again returns the same.
     ///
     /// # Errors
-    /// [`Error::System`] when the file could not be written to the end, [`Error::Closed`] when the device was closed, which
-    /// ended the capture.
+    /// [`Error::System`] when the file could not be written to the end, [`Error::Closed`] when the device or network was
+    /// closed, which ended the capture.
     pub fn stop(&self) -> Result<Recorded, Error> {
+        self.born.check(&format!("capture {}", self.path.display()))?;
         let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(recorded) = &*ended {
             return Ok(recorded.clone());
         }
-        let answer = self
-            .device
-            .on_present_pipeline(|pipeline, port| Ok(pipeline.stop_recording(port)?))?;
-        let recorded = answer.flatten().unwrap_or_default();
+        let recorded = match &self.source {
+            Source::Device(device) => {
+                let answer =
+                    device.on_present_pipeline(|pipeline, port| Ok(pipeline.stop_recording(port)?))?;
+                answer.flatten().unwrap_or_default()
+            }
+            Source::Network(network, recording) => {
+                network.ours()?;
+                recording.stop()?
+            }
+        };
         *ended = Some(recorded.clone());
         Ok(recorded)
     }

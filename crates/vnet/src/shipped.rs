@@ -27,6 +27,11 @@ const SHIPPED: &[Shipped] = &[
         description: "answers ARP, NDP, ICMP and ICMPv6 echo for an address or for any",
         bytes: include_bytes!("../../../plugins/shipped/icmp_echo.wasm"),
     },
+    Shipped {
+        name: "learning_switch",
+        description: "forwards as an Ethernet switch does, in place of the engine's own forwarding",
+        bytes: include_bytes!("../../../plugins/shipped/learning_switch.wasm"),
+    },
 ];
 
 /// Returns the plugins that ship with vnet, in the order of their names.

@@ -1,15 +1,17 @@
 //! TAP and TUN devices.
 
-use std::os::fd::AsRawFd;
-use std::sync::Arc;
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::{Arc, Mutex};
 
+use vnet_datapath::{Port, PortInfo};
 use vnet_packet::Layer;
-use vnet_sandbox::TapSpec;
+use vnet_sandbox::{SandboxError, TapSpec};
+use vnet_sys::SysError;
 use vnet_sys::tun::Mode;
 
-use crate::device::{Device, DeviceKind, Life, Parts, Source};
+use crate::device::{Backend, Device, DeviceKind, Life, Parts, Source, packet_options};
 use crate::error::Error;
-use crate::netns::{Netns, addresses};
+use crate::netns::{Home, Netns, addresses};
 
 /// A TAP device to make: Ethernet frames of the kernel come here, and frames sent here enter the kernel.
 #[derive(Clone, Debug)]
@@ -200,21 +202,68 @@ impl Tun {
 
 fn create(spec: &TapSpec, netns: &Netns, kind: DeviceKind) -> Result<Device, Error> {
     let home = netns.home(&format!("make {kind} device {}", spec.name))?;
-    let tap = home.namespace.make_tap(spec)?;
+    match home.namespace.make_tap(spec) {
+        Ok(tap) => Ok(Device::new(Parts {
+            name: tap.info.name,
+            index: tap.info.index,
+            kind,
+            layer: layer(kind),
+            namespace: Arc::new(home.namespace),
+            place: home.place,
+            backend: Backend::Tap,
+            held: Some(tap.fd.as_raw_fd()),
+            source: Source::Tun(tap.fd),
+            // The interface vanishes with its descriptor.
+            life: Life::new(None),
+        })),
+        Err(error) if home.namespace.lab().is_some() && is_about_node(&error, spec) => without_node(home, spec, kind),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Tells whether the device node could not be opened, rather than the device not be made.
+fn is_about_node(error: &SandboxError, spec: &TapSpec) -> bool {
+    match error {
+        SandboxError::Sys(SysError::MissingDevice { .. }) => true,
+        SandboxError::Sys(SysError::Privilege { what, .. }) => {
+            what.contains(&spec.device.display().to_string())
+        }
+        _ => false,
+    }
+}
+
+/// Makes the device as one end of a veth pair at whose other end the engine reads and writes.
+fn without_node(home: Home, spec: &TapSpec, kind: DeviceKind) -> Result<Device, Error> {
+    let tap = home.namespace.make_packet_tap(spec, packet_options())?;
+    let held = tap.socket.as_fd().as_raw_fd();
+    let info = PortInfo {
+        name: tap.info.name.clone(),
+        layer: layer(kind),
+        mtu: tap.info.mtu,
+    };
+    let port = match (kind, tap.info.mac) {
+        (DeviceKind::Tun, Some(mac)) => Port::packet_l3(tap.socket, info, mac.0),
+        _ => Port::packet(tap.socket, info),
+    };
+    let namespace = Arc::new(home.namespace);
+    let owned = Some((Arc::clone(&namespace), Box::new(tap.info.clone())));
     Ok(Device::new(Parts {
         name: tap.info.name,
         index: tap.info.index,
         kind,
-        layer: if kind == DeviceKind::Tun {
-            Layer::L3
-        } else {
-            Layer::L2
-        },
-        namespace: Arc::new(home.namespace),
+        layer: layer(kind),
+        namespace,
         place: home.place,
-        held: Some(tap.fd.as_raw_fd()),
-        source: Source::Tun(tap.fd),
-        // The interface vanishes with its descriptor.
-        life: Life::new(None),
+        backend: Backend::Packet,
+        held: Some(held),
+        source: Source::Port(Box::new(Mutex::new(port))),
+        life: Life::new(owned),
     }))
+}
+
+fn layer(kind: DeviceKind) -> Layer {
+    match kind {
+        DeviceKind::Tun => Layer::L3,
+        _ => Layer::L2,
+    }
 }

@@ -6,7 +6,7 @@ use vnet_netlink::Interface;
 use vnet_packet::Layer;
 use vnet_sandbox::{EndSpec, VethSpec};
 
-use crate::device::{Device, DeviceKind, Life, Parts, Source};
+use crate::device::{Backend, Device, DeviceKind, Life, Parts, Source};
 use crate::error::Error;
 use crate::netns::{Home, Netns, addresses};
 
@@ -93,23 +93,24 @@ impl Veth {
         let what = format!("make veth pair {} and {}", self.name, self.peer);
         let home = self.netns.home(&what)?;
         let peer_home = self.peer_netns.as_ref().unwrap_or(&self.netns).home(&what)?;
-        let (a, b) = home.namespace.make_veth(&VethSpec {
+        let spec = VethSpec {
             a: EndSpec {
                 name: self.name,
                 ip: addresses(&self.ip)?,
                 mac: self.mac.as_deref().map(str::parse).transpose()?,
-                ns: None,
+                ..EndSpec::default()
             },
             b: EndSpec {
                 name: self.peer,
                 ip: addresses(&self.peer_ip)?,
                 mac: self.peer_mac.as_deref().map(str::parse).transpose()?,
-                ns: Some(peer_home.namespace.netns().clone()),
+                ..EndSpec::default()
             },
             mtu: Some(self.mtu),
             up: self.up,
             persist: self.persist,
-        })?;
+        };
+        let (a, b) = home.namespace.make_veth(&spec, &peer_home.namespace)?;
         let namespace = Arc::new(home.namespace);
         let life = Life::new(if self.persist {
             None
@@ -135,6 +136,7 @@ fn end(
         layer: Layer::L2,
         namespace,
         place,
+        backend: Backend::Packet,
         source: Source::Socket,
         held: None,
         life: Arc::clone(life),

@@ -112,13 +112,26 @@ impl Wire {
     /// # Errors
     /// As [`Device::attach`].
     pub fn attach(&self, plugin: &Plugin, direction: Direction) -> Result<Attachment, Error> {
+        self.attach_at(plugin, direction, None)
+    }
+
+    /// Puts a plugin at a position from 0 among those already there; `None`, or a number beyond them, is the end.
+    ///
+    /// # Errors
+    /// As [`Device::attach`].
+    pub fn attach_at(
+        &self,
+        plugin: &Plugin,
+        direction: Direction,
+        position: Option<usize>,
+    ) -> Result<Attachment, Error> {
         let mtu = self.inner.a.mtu()?.max(self.inner.b.mtu()?);
         let (stage, tail) = plugin.stage(self.inner.a.layer(), 2, mtu)?;
         let name = stage.name().to_owned();
         let stage = std::cell::Cell::new(Some(stage));
         let id: StageId = self.inner.on_pipeline(|pipeline| {
             let stage = stage.take().ok_or_else(|| self.inner.closed_error())?;
-            Ok(pipeline.attach(Place::Wire(direction.into()), stage, None)?)
+            Ok(pipeline.attach(Place::Wire(direction.into()), stage, position)?)
         })?;
         let owner = Owner::Wire(Arc::downgrade(&self.inner));
         let inner = Arc::new(AttachmentInner::new(name, id, owner, tail));

@@ -17,9 +17,23 @@ pub(crate) struct Options {
     /// Print one JSON document
     #[arg(long)]
     json: bool,
+    /// Print an AppArmor profile that lets vnet's helper make user namespaces, and do nothing else
+    #[arg(long, conflicts_with_all = ["json", "remove_stale", "netns"])]
+    apparmor_profile: bool,
+    /// Print a seccomp profile for containers in which labs are to work, and do nothing else
+    #[arg(long, conflicts_with_all = ["json", "remove_stale", "netns", "apparmor_profile"])]
+    seccomp_profile: bool,
 }
 
 pub(crate) fn run(options: &Options) -> Result<i32, Failure> {
+    if options.apparmor_profile {
+        output::data(&vnet::apparmor_profile())?;
+        return Ok(0);
+    }
+    if options.seccomp_profile {
+        output::data(vnet::seccomp_profile())?;
+        return Ok(0);
+    }
     let netns = options.netns.clone().unwrap_or_default();
     let mut doctor = vnet::doctor(&netns)?;
     if options.remove_stale && !doctor.stale.is_empty() {

@@ -28,6 +28,7 @@ pub(super) mod option {
     pub const COMMENT: u16 = 1;
     pub const SECTION_USER_APPLICATION: u16 = 4;
     pub const INTERFACE_NAME: u16 = 2;
+    pub const PACKET_FLAGS: u16 = 2;
     pub const INTERFACE_RESOLUTION: u16 = 9;
     pub const INTERFACE_OFFSET: u16 = 14;
 }

@@ -7,6 +7,24 @@ use super::ng::{block, option};
 use super::timestamp::Resolution;
 use super::{CaptureError, Linktype};
 
+/// Which way a frame crossed an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// It came in.
+    Inbound,
+    /// It went out.
+    Outbound,
+}
+
+/// Where a frame was captured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Crossing {
+    /// Number of the file's interface, from 0.
+    pub interface: u32,
+    /// Which way, where that is known; pcap has no place for it.
+    pub direction: Option<Direction>,
+}
+
 const PCAP_MAGIC_NS: u32 = 0xa1b2_3c4d;
 const PADDING: [u8; 3] = [0; 3];
 
@@ -16,6 +34,7 @@ pub struct Writer<W: Write> {
     out: W,
     format: Format,
     snaplen: u32,
+    interfaces: u32,
     /// One record, so that each reaches `out` in one piece.
     record: Vec<u8>,
 }
@@ -43,6 +62,7 @@ impl<W: Write> Writer<W> {
             out,
             format: Format::Ng,
             snaplen,
+            interfaces: 0,
             record: Vec::new(),
         };
         writer.block(block::SECTION, |body| {
@@ -58,15 +78,28 @@ impl<W: Write> Writer<W> {
             )?;
             put_option(body, option::END, b"", "the end of options")
         })?;
-        writer.block(block::INTERFACE, |body| {
+        writer.add_interface(linktype, interface)?;
+        Ok(writer)
+    }
+
+    /// Adds an interface to a pcapng file and returns its number; a pcap file has one only, and stays as it is.
+    ///
+    /// # Errors
+    /// [`CaptureError`] where the writer refuses, or the name is longer than 65,535 bytes.
+    pub fn add_interface(&mut self, linktype: Linktype, name: &str) -> Result<u32, CaptureError> {
+        if self.format == Format::Classic {
+            return Ok(0);
+        }
+        let snaplen = self.snaplen;
+        self.block(block::INTERFACE, |body| {
             body.extend(linktype.0.to_le_bytes());
             body.extend(0_u16.to_le_bytes());
             body.extend(snaplen.to_le_bytes());
-            if !interface.is_empty() {
+            if !name.is_empty() {
                 put_option(
                     body,
                     option::INTERFACE_NAME,
-                    interface.as_bytes(),
+                    name.as_bytes(),
                     "the interface's name",
                 )?;
             }
@@ -74,7 +107,8 @@ impl<W: Write> Writer<W> {
             put_option(body, option::INTERFACE_RESOLUTION, &unit, "the resolution")?;
             put_option(body, option::END, b"", "the end of options")
         })?;
-        Ok(writer)
+        self.interfaces += 1;
+        Ok(self.interfaces - 1)
     }
 
     /// Starts a pcap file with nanoseconds.
@@ -88,6 +122,7 @@ impl<W: Write> Writer<W> {
             out,
             format: Format::Classic,
             snaplen,
+            interfaces: 0,
             record: Vec::new(),
         };
         let header = &mut writer.record;
@@ -121,6 +156,21 @@ impl<W: Write> Writer<W> {
         orig_len: u32,
         comment: Option<&str>,
     ) -> Result<(), CaptureError> {
+        self.write_at(Crossing::default(), ts_ns, frame, orig_len, comment)
+    }
+
+    /// Writes a frame of one of several interfaces, as [`write`](Writer::write) does.
+    ///
+    /// # Errors
+    /// As [`write`](Writer::write).
+    pub fn write_at(
+        &mut self,
+        at: Crossing,
+        ts_ns: u64,
+        frame: &[u8],
+        orig_len: u32,
+        comment: Option<&str>,
+    ) -> Result<(), CaptureError> {
         let limit = if self.snaplen == 0 { u32::MAX } else { self.snaplen };
         let data = &frame[..frame.len().min(limit as usize)];
         if data.len() > super::reader::CAPTURED_MAX as usize {
@@ -132,7 +182,7 @@ impl<W: Write> Writer<W> {
         let whole = u32::try_from(frame.len()).unwrap_or(u32::MAX).max(orig_len);
         match self.format {
             Format::Classic => self.write_classic(ts_ns, data, whole),
-            Format::Ng => self.write_ng(ts_ns, data, whole, comment),
+            Format::Ng => self.write_ng(at, ts_ns, data, whole, comment),
         }
     }
 
@@ -170,13 +220,14 @@ impl<W: Write> Writer<W> {
 
     fn write_ng(
         &mut self,
+        at: Crossing,
         ts_ns: u64,
         data: &[u8],
         whole: u32,
         comment: Option<&str>,
     ) -> Result<(), CaptureError> {
         self.block(block::ENHANCED_PACKET, |body| {
-            body.extend(0_u32.to_le_bytes());
+            body.extend(at.interface.to_le_bytes());
             body.extend(((ts_ns >> 32) as u32).to_le_bytes());
             body.extend((ts_ns as u32).to_le_bytes());
             body.extend((data.len() as u32).to_le_bytes());
@@ -184,6 +235,15 @@ impl<W: Write> Writer<W> {
             put_padded(body, data);
             if let Some(text) = comment {
                 put_option(body, option::COMMENT, text.as_bytes(), "a comment")?;
+            }
+            if let Some(direction) = at.direction {
+                let flags: u32 = match direction {
+                    Direction::Inbound => 1,
+                    Direction::Outbound => 2,
+                };
+                put_option(body, option::PACKET_FLAGS, &flags.to_le_bytes(), "the flags")?;
+            }
+            if comment.is_some() || at.direction.is_some() {
                 put_option(body, option::END, b"", "the end of options")?;
             }
             Ok(())

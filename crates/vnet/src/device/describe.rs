@@ -1,5 +1,7 @@
 //! A device in one line.
 
+use vnet_packet::Layer;
+
 use super::{Device, DeviceKind};
 use crate::error::Error;
 
@@ -17,7 +19,9 @@ impl Device {
         }];
         words.extend(interface.addresses.iter().map(ToString::to_string));
         words.push(format!("mtu {}", interface.mtu));
-        if let Some(mac) = interface.mac {
+        if let Some(mac) = interface.mac
+            && self.inner.layer == Layer::L2
+        {
             words.push(format!("mac {mac}"));
         }
         if self.inner.kind == DeviceKind::Bridge {

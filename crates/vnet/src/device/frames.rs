@@ -74,19 +74,32 @@ impl Device {
         })
     }
 
-    /// Puts a plugin behind those already there.
+    /// Puts a plugin behind those already there; see [`Device::attach_at`].
     ///
     /// # Errors
     /// [`Error::PluginRejected`] with the reason in words, [`Error::PluginTrap`], [`Error::PluginTimeout`],
     /// [`Error::NotFound`] when there is no such file.
     pub fn attach(&self, plugin: &Plugin, direction: Direction) -> Result<Attachment, Error> {
+        self.attach_at(plugin, direction, None)
+    }
+
+    /// Puts a plugin at a position from 0 among those already there; `None`, or a number beyond them, is the end.
+    ///
+    /// # Errors
+    /// As [`Device::attach`].
+    pub fn attach_at(
+        &self,
+        plugin: &Plugin,
+        direction: Direction,
+        position: Option<usize>,
+    ) -> Result<Attachment, Error> {
         self.check_open()?;
         let (stage, tail) = plugin.stage(self.inner.layer, 1, self.mtu()?)?;
         let name = stage.name().to_owned();
         let stage = std::cell::Cell::new(Some(stage));
         let id: StageId = self.on_pipeline(|pipeline, port| {
             let stage = stage.take().ok_or_else(|| self.closed_error())?;
-            Ok(pipeline.attach(Place::Port(port, direction.into()), stage, None)?)
+            Ok(pipeline.attach(Place::Port(port, direction.into()), stage, position)?)
         })?;
         let inner = Arc::new(AttachmentInner::new(
             name,

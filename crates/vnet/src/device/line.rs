@@ -23,6 +23,14 @@ pub(crate) const SLICE: Duration = Duration::from_millis(50);
 /// Bytes of socket buffer asked for; the kernel gives what rmem_max allows, and `doctor` reports it.
 const RCVBUF: usize = 4 << 20;
 
+/// How packet sockets are opened.
+pub(crate) fn packet_options() -> PacketOptions {
+    PacketOptions {
+        rcvbuf: RCVBUF,
+        ..PacketOptions::default()
+    }
+}
+
 pub(crate) enum Line {
     /// Nobody has asked for frames.
     Idle(Source),
@@ -40,7 +48,7 @@ pub(crate) enum Source {
     Tun(OwnedFd),
     /// A packet socket, opened when frames are wanted.
     Socket,
-    /// A port that a wire gave back. It may be sent between threads, not shared: hence the mutex, which nobody waits for.
+    /// A port that is made already, or that a wire gave back. It may be sent between threads, not shared: hence the mutex, which nobody waits for.
     Port(Box<Mutex<Port>>),
 }
 
@@ -163,12 +171,8 @@ impl Device {
             mtu: self.lookup()?.mtu,
         };
         if let Line::Idle(Source::Socket) = line {
-            let options = PacketOptions {
-                rcvbuf: RCVBUF,
-                ..PacketOptions::default()
-            };
             let (socket, _) =
-                self.in_namespace(|namespace| namespace.packet_port(&self.inner.name, options))?;
+                self.in_namespace(|namespace| namespace.packet_port(&self.inner.name, packet_options()))?;
             self.inner
                 .held
                 .store(socket.as_fd().as_raw_fd(), Ordering::Relaxed);

@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 use vnet_datapath::PipelineStats;
-use vnet_netlink::{Cidr, Interface, Netlink};
+use vnet_netlink::{Cidr, Interface};
+use vnet_packet::Layer;
+use vnet_sandbox::Namespace;
 use vnet_sys::NetNs;
 
 use super::{Device, DeviceKind};
@@ -62,7 +64,7 @@ impl Device {
     /// Looks the interface up without asking whether the device is open, for those who hold its line.
     pub(super) fn lookup(&self) -> Result<Interface, Error> {
         let index = self.inner.index;
-        let found = self.in_namespace(|namespace| namespace.netlink().link_by_index(index));
+        let found = self.in_namespace(|namespace| namespace.link_by_index(index));
         found.map_err(|error| self.link_error(error))
     }
 
@@ -78,11 +80,11 @@ impl Device {
 
     fn change<T, E: Into<Error>>(
         &self,
-        what: impl FnOnce(&Netlink, u32) -> Result<T, E>,
+        what: impl FnOnce(&Namespace, u32) -> Result<T, E>,
     ) -> Result<T, Error> {
         self.check_open()?;
         let index = self.inner.index;
-        self.in_namespace(|namespace| what(namespace.netlink(), index))
+        self.in_namespace(|namespace| what(namespace, index))
             .map_err(|error| self.link_error(error))
     }
 
@@ -91,7 +93,11 @@ impl Device {
     /// # Errors
     /// [`Error::Gone`], [`Error::Closed`].
     pub fn mac(&self) -> Result<Option<String>, Error> {
-        Ok(self.interface()?.mac.map(|mac| mac.to_string()))
+        let mac = self.interface()?.mac;
+        // What stands for a TUN has one, which is its own affair.
+        Ok(mac
+            .filter(|_| self.inner.layer == Layer::L2)
+            .map(|mac| mac.to_string()))
     }
 
     /// Returns the MTU in bytes.
@@ -122,7 +128,7 @@ impl Device {
     pub fn state(&self) -> Result<DeviceState, Error> {
         let interface = self.interface()?;
         let bridge = match interface.bridge {
-            Some(index) => Some(self.change(|netlink, _| netlink.link_by_index(index))?.name),
+            Some(index) => Some(self.change(|namespace, _| namespace.link_by_index(index))?.name),
             None => None,
         };
         Ok(DeviceState {
@@ -161,7 +167,7 @@ impl Device {
     /// # Errors
     /// [`Error::Privilege`], [`Error::Gone`], [`Error::Closed`], [`Error::System`] with the kernel's text.
     pub fn up(&self) -> Result<(), Error> {
-        self.change(Netlink::set_up)
+        self.change(Namespace::set_up)
     }
 
     /// Takes the interface down.
@@ -169,7 +175,7 @@ impl Device {
     /// # Errors
     /// As [`Device::up`].
     pub fn down(&self) -> Result<(), Error> {
-        self.change(Netlink::set_down)
+        self.change(Namespace::set_down)
     }
 
     /// Sets the MTU in bytes.
@@ -177,7 +183,7 @@ impl Device {
     /// # Errors
     /// [`Error::Invalid`] when the interface cannot have it, else as [`Device::up`].
     pub fn set_mtu(&self, mtu: u32) -> Result<(), Error> {
-        self.change(|netlink, index| netlink.set_mtu(index, mtu))?;
+        self.change(|namespace, index| namespace.set_mtu(index, mtu))?;
         self.on_present_pipeline(|pipeline, port| Ok(pipeline.set_mtu(port, mtu)?))?;
         Ok(())
     }
@@ -188,7 +194,7 @@ impl Device {
     /// [`Error::Invalid`] when it is not an address, else as [`Device::up`].
     pub fn add_address(&self, address: &str) -> Result<(), Error> {
         let address = address.parse::<Cidr>()?;
-        self.change(|netlink, index| netlink.add_address(index, address))
+        self.change(|namespace, index| namespace.add_address(index, address))
     }
 
     /// Deletes an address.
@@ -197,7 +203,7 @@ impl Device {
     /// [`Error::NotFound`] when the interface does not have it, else as [`Device::add_address`].
     pub fn del_address(&self, text: &str) -> Result<(), Error> {
         let address = text.parse::<Cidr>()?;
-        self.change(|netlink, index| netlink.del_address(index, address))
+        self.change(|namespace, index| namespace.del_address(index, address))
             .map_err(|error| {
                 if error.errno() == Some(99) {
                     return Error::NotFound {
@@ -214,7 +220,7 @@ impl Device {
     /// # Errors
     /// As [`Device::up`].
     pub fn flush_neighbours(&self) -> Result<(), Error> {
-        self.change(Netlink::flush_neighbours).map(|_| ())
+        self.change(Namespace::flush_neighbours)
     }
 
     /// Makes `port` a port of this bridge.
@@ -229,7 +235,7 @@ impl Device {
             &format!("bridge {}", self.name()),
             self.netns(),
         )?;
-        self.change(|netlink, index| netlink.add_port(index, port.inner.index))
+        self.change(|namespace, index| namespace.add_port(index, port.inner.index))
     }
 
     /// Takes `port` out of this bridge.
@@ -244,7 +250,7 @@ impl Device {
                 hint: None,
             });
         }
-        self.change(|netlink, _| netlink.remove_port(port.inner.index))
+        self.change(|namespace, _| namespace.remove_port(port.inner.index))
     }
 
     /// Returns the names of this bridge's ports, in the order of their indexes.
@@ -253,7 +259,7 @@ impl Device {
     /// [`Error::Invalid`] when this is no bridge, else as [`Device::up`].
     pub fn ports(&self) -> Result<Vec<String>, Error> {
         self.check_bridge()?;
-        let links = self.change(|netlink, _| netlink.links())?;
+        let links = self.change(|namespace, _| namespace.links())?;
         let mut ports: Vec<_> = links
             .into_iter()
             .filter(|link| link.bridge == Some(self.inner.index))

@@ -17,7 +17,7 @@ use vnet_sys::NetNs;
 
 pub use frames::Frame;
 pub(crate) use life::Life;
-pub(crate) use line::{Line, Source, both};
+pub(crate) use line::{Line, Source, both, packet_options};
 pub use link::{DeviceState, DeviceStats, KernelStats};
 
 use crate::attachment::Attachments;
@@ -44,7 +44,8 @@ pub enum DeviceKind {
 pub enum Backend {
     /// It owns the TUN/TAP descriptor: the frames are moved, not copied.
     Tap,
-    /// A packet socket on the interface: it sees a copy of the frames.
+    /// A packet socket: on the interface itself, of whose frames it sees a copy, or, in place of a TUN/TAP descriptor, on the
+    /// other end of a veth, to which the frames are moved.
     Packet,
 }
 
@@ -104,14 +105,11 @@ impl Device {
             layer,
             namespace,
             place,
+            backend,
             source,
             held,
             life,
         } = parts;
-        let backend = match kind {
-            DeviceKind::Tap | DeviceKind::Tun => Backend::Tap,
-            _ => Backend::Packet,
-        };
         Self {
             inner: Arc::new(Inner {
                 name,
@@ -277,6 +275,7 @@ pub(crate) struct Parts {
     pub layer: Layer,
     pub namespace: Arc<Namespace>,
     pub place: String,
+    pub backend: Backend,
     pub source: Source,
     pub held: Option<RawFd>,
     pub life: Arc<Life>,

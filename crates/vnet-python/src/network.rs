@@ -1,0 +1,296 @@
+//! Networks and links.
+
+use std::collections::BTreeMap;
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+
+use pyo3::prelude::*;
+use vnet::{Error, GraphFormat, LinkOptions, NetworkSpec, NodeKind, NodeOptions, PingAllOptions};
+
+use crate::attachment::{Attachment, Recording};
+use crate::convert::{Plugin, direction, plain, seconds};
+use crate::error::OrRaise;
+use crate::interrupt::interruptible;
+use crate::node::Node;
+
+/// A network in a private lab.
+#[pyclass(frozen, module = "vnet._vnet")]
+pub(crate) struct Network(pub vnet::Network);
+
+/// One thing for each end of a link.
+type Pair<T> = (T, T);
+
+#[pymethods]
+impl Network {
+    #[new]
+    #[pyo3(signature = (*, name, seed, ipv4, ipv6, routing, private_tmp, rootless))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one for each option of a network, by keyword"
+    )]
+    fn new(
+        py: Python<'_>,
+        name: Option<String>,
+        seed: Option<u64>,
+        ipv4: Option<String>,
+        ipv6: Option<String>,
+        routing: &str,
+        private_tmp: bool,
+        rootless: Option<bool>,
+    ) -> PyResult<Self> {
+        let pools = vnet::pools(ipv4.as_deref(), ipv6.as_deref()).or_raise()?;
+        let spec = NetworkSpec {
+            name,
+            seed,
+            ipv4: pools.0,
+            ipv6: pools.1,
+            routing: vnet::routing(routing).or_raise()?,
+            private_tmp,
+            ..NetworkSpec::default()
+        };
+        py.detach(|| vnet::Network::new(spec, rootless))
+            .or_raise()
+            .map(Self)
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (path, *, rootless))]
+    fn load(py: Python<'_>, path: PathBuf, rootless: Option<bool>) -> PyResult<Self> {
+        py.detach(|| vnet::Network::load(&path, rootless))
+            .or_raise()
+            .map(Self)
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (text, *, rootless))]
+    fn from_json(py: Python<'_>, text: &str, rootless: Option<bool>) -> PyResult<Self> {
+        py.detach(|| vnet::Network::from_json(text, rootless))
+            .or_raise()
+            .map(Self)
+    }
+
+    #[getter]
+    fn name(&self, py: Python<'_>) -> String {
+        py.detach(|| self.0.name())
+    }
+
+    #[getter]
+    fn started(&self, py: Python<'_>) -> bool {
+        py.detach(|| self.0.is_started())
+    }
+
+    #[getter]
+    fn closed(&self, py: Python<'_>) -> bool {
+        py.detach(|| self.0.is_closed())
+    }
+
+    fn rootless(&self, py: Python<'_>) -> PyResult<bool> {
+        interruptible(py, |cancel| {
+            self.0.start(cancel)?;
+            self.0.is_rootless()
+        })
+    }
+
+    fn spec<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let spec = py.detach(|| self.0.spec()).or_raise()?;
+        plain(py, &spec.to_json())
+    }
+
+    fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        py.detach(|| self.0.save(&path)).or_raise()
+    }
+
+    #[pyo3(signature = (kind, name, *, ip, mac, gateway, routes, dns, sysctls, private_dirs, routing))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one for each option of a node, by keyword"
+    )]
+    fn add_node(
+        &self,
+        py: Python<'_>,
+        kind: &str,
+        name: String,
+        ip: Vec<String>,
+        mac: Option<String>,
+        gateway: Option<Vec<String>>,
+        routes: Vec<(String, String)>,
+        dns: Vec<String>,
+        sysctls: BTreeMap<String, String>,
+        private_dirs: Vec<PathBuf>,
+        routing: Option<String>,
+    ) -> PyResult<Node> {
+        let kind = match kind {
+            "switch" => NodeKind::Switch,
+            "router" => NodeKind::Router,
+            _ => NodeKind::Host,
+        };
+        let options = NodeOptions {
+            ip,
+            mac,
+            gateway,
+            routes,
+            dns,
+            sysctls,
+            private_dirs,
+            routing,
+        };
+        let add = || self.0.add_node(options.declare(name, kind)?);
+        py.detach(add).or_raise().map(Node)
+    }
+
+    #[pyo3(signature = (a, b, *, name, interfaces, ip, mac, mtu, up))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one for each option of a link, by keyword"
+    )]
+    fn add_link(
+        &self,
+        py: Python<'_>,
+        a: String,
+        b: String,
+        name: Option<String>,
+        interfaces: Pair<Option<String>>,
+        ip: Pair<Vec<String>>,
+        mac: Pair<Option<String>>,
+        mtu: Option<u32>,
+        up: bool,
+    ) -> PyResult<Link> {
+        let options = LinkOptions {
+            name,
+            interfaces: interfaces.into(),
+            ip: ip.into(),
+            mac: mac.into(),
+            mtu,
+            down: !up,
+        };
+        let add = || self.0.add_link(options.declare(a, b)?);
+        py.detach(add).or_raise().map(Link)
+    }
+
+    fn node(&self, py: Python<'_>, name: &str) -> PyResult<Node> {
+        py.detach(|| self.0.node(name)).or_raise().map(Node)
+    }
+
+    fn nodes(&self, py: Python<'_>) -> PyResult<Vec<Node>> {
+        let nodes = py.detach(|| self.0.nodes()).or_raise()?;
+        Ok(nodes.into_iter().map(Node).collect())
+    }
+
+    fn links(&self, py: Python<'_>) -> PyResult<Vec<Link>> {
+        let links = py.detach(|| self.0.links()).or_raise()?;
+        Ok(links.into_iter().map(Link).collect())
+    }
+
+    fn start(&self, py: Python<'_>) -> PyResult<()> {
+        interruptible(py, |cancel| self.0.start(cancel))
+    }
+
+    fn graph(&self, py: Python<'_>, format: &str) -> PyResult<String> {
+        let format: GraphFormat = format.parse().or_raise()?;
+        py.detach(|| self.0.graph(format)).or_raise()
+    }
+
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let stats = interruptible(py, |cancel| {
+            self.0.start(cancel)?;
+            self.0.stats()
+        })?;
+        plain(py, &stats)
+    }
+
+    #[pyo3(signature = (*, hosts, ipv4, ipv6, timeout))]
+    fn ping_all<'py>(
+        &self,
+        py: Python<'py>,
+        hosts: Vec<String>,
+        ipv4: bool,
+        ipv6: bool,
+        timeout: f64,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let options = PingAllOptions {
+            ipv4,
+            ipv6,
+            timeout: seconds(timeout)?,
+            hosts,
+        };
+        plain(
+            py,
+            &interruptible(py, |cancel| self.0.ping_all(&options, cancel))?,
+        )
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.0.close()).or_raise()
+    }
+
+    fn fds(&self) -> Vec<RawFd> {
+        self.0.fds()
+    }
+}
+
+/// A link of a network.
+#[pyclass(frozen, module = "vnet._vnet")]
+pub(crate) struct Link(pub vnet::Link);
+
+#[pymethods]
+impl Link {
+    #[getter]
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    #[getter]
+    fn ends(&self) -> (&str, &str) {
+        self.0.ends()
+    }
+
+    fn interfaces(&self, py: Python<'_>) -> PyResult<Pair<Option<String>>> {
+        self.live(py, || self.0.interfaces())
+    }
+
+    fn state<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        plain(py, &self.live(py, || self.0.state())?)
+    }
+
+    fn is_up(&self, py: Python<'_>) -> PyResult<bool> {
+        py.detach(|| self.0.is_up()).or_raise()
+    }
+
+    fn set_up(&self, py: Python<'_>, up: bool) -> PyResult<()> {
+        py.detach(|| self.0.set_up(up)).or_raise()
+    }
+
+    fn attach(
+        &self,
+        py: Python<'_>,
+        plugin: &Bound<'_, Plugin>,
+        direction: &str,
+        position: Option<usize>,
+    ) -> PyResult<Attachment> {
+        let (plugin, direction) = (&plugin.get().0, self::direction(direction)?);
+        self.live(py, || self.0.attach(plugin, direction, position))
+            .map(Attachment)
+    }
+
+    fn record(&self, py: Python<'_>, path: PathBuf) -> PyResult<Recording> {
+        self.live(py, || self.0.record(&path)).map(Recording)
+    }
+
+    fn remove(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.0.remove()).or_raise()
+    }
+
+    fn describe(&self, py: Python<'_>) -> String {
+        py.detach(|| self.0.describe())
+    }
+}
+
+impl Link {
+    /// Asks something of a network that runs.
+    fn live<T: Send>(&self, py: Python<'_>, ask: impl FnOnce() -> Result<T, Error> + Send) -> PyResult<T> {
+        interruptible(py, |cancel| {
+            self.0.network().start(cancel)?;
+            ask()
+        })
+    }
+}

@@ -1,0 +1,73 @@
+//! Lab files.
+
+use std::path::Path;
+
+use vnet_topology::Spec;
+
+use super::Network;
+use crate::error::Error;
+
+impl Network {
+    /// Declares what a lab file says: TOML, or JSON when its name ends in `.json`. Plugin files that it names are looked for
+    /// beside it.
+    ///
+    /// # Errors
+    /// [`Error::LabFile`] with file, line and key, [`Error::NotFound`] when there is no such file.
+    pub fn load(path: &Path, rootless: Option<bool>) -> Result<Self, Error> {
+        Self::load_with(path, rootless, |_| {})
+    }
+
+    /// Declares what a lab file says, with a last change of it.
+    ///
+    /// # Errors
+    /// As [`Network::load`].
+    pub fn load_with(
+        path: &Path,
+        rootless: Option<bool>,
+        edit: impl FnOnce(&mut Spec),
+    ) -> Result<Self, Error> {
+        let file = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Error::NotFound {
+                what: format!("lab file {file} does not exist"),
+                hint: None,
+            },
+            _ => Error::io(&format!("cannot read lab file {file}"), &error),
+        })?;
+        let mut spec = if is_json(path) {
+            Spec::from_json(&text).map_err(|error| Error::from(error).of(&file))?
+        } else {
+            Spec::from_toml(&text, &file)?
+        };
+        edit(&mut spec);
+        let directory = path.parent().map(|directory| directory.join("."));
+        Self::of(spec, rootless, directory)
+    }
+
+    /// Declares what a JSON document says, in the form that [`Network::save`] writes.
+    ///
+    /// # Errors
+    /// [`Error::LabFile`] or [`Error::Invalid`] with the key.
+    pub fn from_json(text: &str, rootless: Option<bool>) -> Result<Self, Error> {
+        Self::new(Spec::from_json(text)?, rootless)
+    }
+
+    /// Writes the declaration, as it is just now, to a lab file: TOML, or JSON when its name ends in `.json`.
+    ///
+    /// # Errors
+    /// [`Error::System`] when the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), Error> {
+        let spec = self.spec()?;
+        let text = if is_json(path) {
+            format!("{:#}\n", spec.to_json())
+        } else {
+            spec.to_toml()?
+        };
+        std::fs::write(path, text)
+            .map_err(|error| Error::io(&format!("cannot write lab file {}", path.display()), &error))
+    }
+}
+
+fn is_json(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "json")
+}

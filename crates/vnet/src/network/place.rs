@@ -1,0 +1,52 @@
+//! Plugins and captures on links, node interfaces and switches.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use vnet_lab::At;
+
+use super::Network;
+use crate::attachment::{Attachment, AttachmentInner, Owner};
+use crate::error::Error;
+use crate::plugin::{Direction, Plugin};
+use crate::recording::Recording;
+
+pub(super) fn link(name: &str) -> At {
+    At::Link(name.to_owned())
+}
+
+pub(super) fn switch(name: &str) -> At {
+    At::Switch(name.to_owned())
+}
+
+pub(super) fn interface(node: &str, interface: String) -> At {
+    At::Interface {
+        node: node.to_owned(),
+        interface,
+    }
+}
+
+/// Puts a plugin somewhere in a lab that runs.
+pub(super) fn attach(
+    network: &Network,
+    at: &At,
+    plugin: &Plugin,
+    direction: Direction,
+    position: Option<usize>,
+) -> Result<Attachment, Error> {
+    let lab = network.ours()?;
+    let fit = lab.fit(at)?;
+    let (stage, tail) = plugin.stage(fit.layer, fit.ports, fit.mtu)?;
+    let name = stage.name().to_owned();
+    let (id, island) = lab.attach(at, stage, direction.into(), position)?;
+    let owner = Owner::Network(Arc::downgrade(&network.inner), island);
+    let inner = Arc::new(AttachmentInner::new(name, id, owner, tail));
+    network.inner.attachments.add(&inner);
+    Ok(Attachment { inner })
+}
+
+/// Begins a capture somewhere in a lab that runs.
+pub(super) fn record(network: &Network, at: &At, path: &Path) -> Result<Recording, Error> {
+    let recording = network.ours()?.record(at, path)?;
+    Ok(Recording::of_network(network, recording))
+}
