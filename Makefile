@@ -25,7 +25,7 @@ PACKAGE_SOURCES := pyproject.toml Cargo.toml Cargo.lock \
 	$(shell find crates build_support python plugins/shipped plugins/include -type f \
 		-not -path '*/_bin/*' -not -path '*/__pycache__/*' -not -name '*.so' 2>/dev/null)
 
-.PHONY: help demo test bench lint fmt clean setup-demo setup-test rust-tests plugin-tests python-tests
+.PHONY: help demo test bench lint fmt clean setup-demo setup-test setup-bench rust-tests plugin-tests python-tests user-python
 
 help:
 	@sed -n '1s/^# //p' Makefile
@@ -52,12 +52,17 @@ plugin-tests: setup-test
 	$(CARGO) test --release --locked --manifest-path plugins/Cargo.toml
 	plugins/build.sh --check
 
-python-tests: setup-test $(VENV)/.vnet
+python-tests: setup-test user-python
 	$(BIN)/python -m pytest tests/python tests/e2e
 
-bench: setup-demo
+# What the tests start as an ordinary user; it looks itself whether it has to be made again.
+user-python: $(VENV)/.vnet
+	@scripts/user_python $(VENV)
+
+# Both are run to their end, whatever either missed.
+bench: setup-bench $(VENV)/.vnet
 	$(CARGO) build --release --locked --quiet --workspace --bins
-	$(CARGO_TARGET_DIR)/release/vnet-bench
+	status=0; $(CARGO_TARGET_DIR)/release/vnet-bench || status=1; $(BIN)/python tests/bench/labs.py || status=1; exit $$status
 
 fmt: $(VENV)/.tools
 	$(CARGO) fmt --all
@@ -65,7 +70,7 @@ fmt: $(VENV)/.tools
 	$(BIN)/ruff format --quiet $(PYTHON_SOURCES)
 
 clean:
-	rm -rf $(VENV) dist python/vnet/_bin
+	rm -rf "$$(readlink $(VENV)/user-python || echo $(VENV))" $(VENV) dist python/vnet/_bin
 	find python -name '*.so' -delete
 	$(CARGO) clean --release --quiet --package vnet-python --package vnet-helper --package vnet-cli --package vnet
 
@@ -74,6 +79,9 @@ setup-demo:
 
 setup-test:
 	@PYTHON=$(PYTHON) scripts/setup test
+
+setup-bench:
+	@PYTHON=$(PYTHON) scripts/setup bench
 
 $(VENV)/.tools: requirements-dev.txt | setup-demo
 	$(PYTHON) -m venv $(VENV)

@@ -9,6 +9,14 @@
         print(vnet.run("ping -c1 10.0.0.2", check=True).stdout)
         print(answer.stats)
 
+Networks
+    :class:`Network` makes a private lab of hosts, switches, routers and links, for ordinary users too::
+
+        with vnet.Network() as net:
+            h1, h2 = net.host("h1"), net.host("h2")
+            net.link(h1, h2).attach("drop_bcast")
+            print(h1.run(["ping", "-c1", h2.ip]).stdout)
+
 Devices
     :class:`Tap`, :class:`Tun`, :class:`Veth`, :class:`Bridge`, :func:`open`; all are a :class:`Device`.
 Packets
@@ -30,6 +38,7 @@ import os as _os
 from vnet import _vnet
 from vnet._attachment import Attachment, LogRecord
 from vnet._bridge import Bridge
+from vnet._collection import Collection
 from vnet._device import Device
 from vnet._doctor import DoctorReport, Finding, StaleInterface, doctor
 from vnet._errors import (
@@ -39,6 +48,7 @@ from vnet._errors import (
     Error,
     Gone,
     InvalidValue,
+    LabFileError,
     NotFound,
     PluginError,
     PluginRejected,
@@ -49,8 +59,16 @@ from vnet._errors import (
     TimeoutError,
     Unsupported,
 )
+from vnet._forward import Forward
+from vnet._iperf import IperfInterval, IperfResult
+from vnet._link import Link, LinkState, NodeInterface
+from vnet._netstats import Count, InterfaceStats, LinkStats, NetworkStats
+from vnet._network import Network
+from vnet._node import Host, Node, Router, Switch
 from vnet._open import Interface, open
+from vnet._ping import PingMatrix, PingResult
 from vnet._plugin import Plugin, Trip
+from vnet._process import Process
 from vnet._recording import Recorded, Recording
 from vnet._replay import Change, ReplayReport, replay
 from vnet._run import Completed, arun, run
@@ -66,8 +84,10 @@ __all__ = [
     "Bridge",
     "Change",
     "Closed",
+    "Collection",
     "CommandFailed",
     "Completed",
+    "Count",
     "Device",
     "DeviceBusy",
     "DeviceState",
@@ -76,13 +96,28 @@ __all__ = [
     "Error",
     "Fault",
     "Finding",
+    "Forward",
     "Frame",
     "Gone",
+    "Host",
     "Interface",
+    "InterfaceStats",
     "InvalidValue",
+    "IperfInterval",
+    "IperfResult",
     "KernelStats",
+    "LabFileError",
+    "Link",
+    "LinkState",
+    "LinkStats",
     "LogRecord",
+    "Network",
+    "NetworkStats",
+    "Node",
+    "NodeInterface",
     "NotFound",
+    "PingMatrix",
+    "PingResult",
     "PipelineStats",
     "Plugin",
     "PluginError",
@@ -91,12 +126,15 @@ __all__ = [
     "PluginTrap",
     "PortStats",
     "PrivilegeError",
+    "Process",
     "Recorded",
     "Recording",
     "ReplayReport",
+    "Router",
     "ShippedPlugin",
     "StageStats",
     "StaleInterface",
+    "Switch",
     "SystemFailure",
     "Tap",
     "TimeoutError",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Protocol, Self
 
 from vnet import _logs, _vnet
+from vnet._errors import InvalidValue
 from vnet._plugin import Direction, PluginLike, native_plugin
 from vnet._stats import StageStats
 
@@ -27,10 +28,10 @@ _LEVELS: tuple[Literal["error", "warning", "info", "debug"], ...] = ("error", "w
 
 
 class Attachment:
-    """A plugin at work on a device or a wire, as ``attach`` returns it.
+    """A plugin at work on a device, a wire or a part of a :class:`Network`, as ``attach`` returns it.
 
-    It stays until :meth:`detach`, the end of a ``with`` block, or the close of the device or wire. Forgetting the handle does
-    not detach it.
+    It stays until :meth:`detach`, the end of a ``with`` block, or the close of what it is on. Forgetting the handle does not
+    detach it.
     """
 
     __slots__ = ("__weakref__", "_direction", "_native", "_on", "_owner")
@@ -67,8 +68,16 @@ class Attachment:
 
     @property
     def detached(self) -> bool:
-        """Whether it was detached, or its device or wire closed."""
+        """Whether it was detached, or what it was on closed."""
         return self._native.detached
+
+    @property
+    def reordering_possible(self) -> bool:
+        """Whether frames may have overtaken others when :meth:`detach` gave a busy link of a network back to the kernel.
+
+        None is lost or doubled either way. False until it was detached, and always on a device or a wire.
+        """
+        return self._native.reordering_possible
 
     def detach(self) -> StageStats:
         """Take the plugin off between two batches, so that no frame is lost, and return its last counters.
@@ -95,10 +104,21 @@ class Attachment:
         return f"<vnet.Attachment {self.name} on {self._on} {self._direction} {state}: {counts}>"
 
 
+class _Target(Protocol):
+    def attach(self, plugin: _vnet.Plugin, direction: Direction, position: int | None) -> _vnet.Attachment: ...
+
+
 def attach(
-    target: _vnet.Device | _vnet.Wire, owner: object, on: str, plugin: PluginLike, direction: Direction
+    target: _Target, owner: object, on: str, plugin: PluginLike, direction: Direction, position: int | None
 ) -> Attachment:
-    """Attach ``plugin`` to ``target`` and see that its log lines reach :mod:`logging`."""
-    native = target.attach(native_plugin(plugin), direction)
+    """Attach ``plugin`` to ``target`` and see that its log lines reach :mod:`logging`.
+
+    Raises InvalidValue for a negative position.
+    """
+    if position is not None and position < 0:
+        raise InvalidValue(
+            f"position {position} is not one of a chain", hint="count from 0, or leave it out for the end"
+        )
+    native = target.attach(native_plugin(plugin), direction, position)
     _logs.start()
     return Attachment(native, owner, on, direction)

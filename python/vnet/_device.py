@@ -7,14 +7,13 @@ import os
 import threading
 import warnings
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from vnet import _lifetime, _logs, _vnet
+from vnet import _lifetime, _logs, _sandbox, _vnet
 from vnet._attachment import Attachment, attach
 from vnet._errors import Closed, TimeoutError
-from vnet._plugin import Direction, OnFault, Plugin, PluginLike, Trip
+from vnet._plugin import Direction, OnFault, PluginLike, Trip, chosen
 from vnet._recording import Recording
 from vnet._stats import DeviceState, DeviceStats
 from vnet._vnet import Frame
@@ -36,6 +35,8 @@ class Device:
     """
 
     _native: _vnet.Device
+    # The network it lives in.
+    _home: object = None
 
     def __init__(self) -> None:
         raise TypeError("use vnet.Tap, vnet.Tun, vnet.Veth, vnet.Bridge or vnet.open")
@@ -45,6 +46,7 @@ class Device:
         self._wakers: set[_Waker] = set()
         self._wakers_lock = threading.Lock()
         _lifetime.adopt(self)
+        _sandbox.announce()
 
     @classmethod
     def _wrap(cls, native: _vnet.Device) -> Self:
@@ -76,7 +78,11 @@ class Device:
 
     @property
     def backend(self) -> Literal["tap", "packet"]:
-        """How the engine reads it: ``"tap"`` owns the device's descriptor, ``"packet"`` is a packet socket on it."""
+        """How the engine reads it: ``"tap"`` owns the device's descriptor, ``"packet"`` is a packet socket.
+
+        In a sandbox without an openable /dev/net/tun a :class:`Tap` or :class:`Tun` is ``"packet"`` too: a veth whose other end
+        is read.
+        """
         return self._native.backend
 
     @property
@@ -206,17 +212,15 @@ class Device:
         trip: Trip | None = Trip(),
         grants: tuple[str, ...] = (),
         seed: int = 0,
+        position: int | None = None,
     ) -> Attachment:
-        """Put a plugin behind those already there and return the handle to it.
+        """Put a plugin behind those already there, or at ``position`` from 0 among them, and return the handle to it.
 
         ``plugin`` is the bare name of a shipped plugin (``"drop_bcast"``), the path of a ``.wasm`` or ``.wat`` file, the module
         as bytes, or a :class:`Plugin`, which then carries the options itself. Raises PluginRejected with the reason in words.
         """
-        if not isinstance(plugin, Plugin):
-            plugin = Plugin(plugin, config or {}, on_fault, trip, grants, seed)
-        elif config is not None:
-            plugin = replace(plugin, config=config)
-        return attach(self._native, self, self.name, plugin, direction)
+        plugin = chosen(plugin, config, on_fault, trip, grants, seed)
+        return attach(self._native, self, self.name, plugin, direction, position)
 
     def record(self, path: str | os.PathLike[str]) -> Recording:
         """Write every frame that enters or leaves to a capture file until the recording is stopped.

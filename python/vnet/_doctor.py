@@ -39,11 +39,13 @@ class DoctorReport:
 
     version: str
     kernel: str
+    backend: Literal["host", "tap", "packet"] | None
+    """What a :class:`Tap` is made of: a device of this namespace, one of the private sandbox, or a veth there."""
     findings: tuple[Finding, ...]
     stale: tuple[StaleInterface, ...]
     _data: Mapping[str, Any]
     _text: str
-    _netns: str | int | None
+    _netns: _vnet.Node | str | int | None
 
     @property
     def ok(self) -> bool:
@@ -54,6 +56,16 @@ class DoctorReport:
         """Remove the stale interfaces and return how many there were."""
         return _vnet.remove_stale(self._netns)
 
+    @property
+    def apparmor_profile(self) -> str:
+        """An AppArmor profile that lets vnet's helper make user namespaces, with how to install it."""
+        return _vnet.apparmor_profile()
+
+    @property
+    def seccomp_profile(self) -> str:
+        """A seccomp profile, JSON, with which labs work in a container of Docker or podman."""
+        return _vnet.seccomp_profile()
+
     def to_dict(self) -> dict[str, Any]:
         """Return the report as ``vnet doctor --json`` prints it."""
         return dict(self._data)
@@ -63,16 +75,21 @@ class DoctorReport:
 
     def __repr__(self) -> str:
         bad = [finding.check for finding in self.findings if finding.severity != "ok"]
-        return f"<vnet.DoctorReport {'ok' if self.ok else 'failed'}: {len(self.findings)} checks, attention: {bad}>"
+        head = f"<vnet.DoctorReport {'ok' if self.ok else 'failed'}: backend {self.backend}"
+        return f"{head}, {len(self.findings)} checks, attention: {bad}>"
 
 
 def doctor(*, netns: Netns = None) -> DoctorReport:
-    """Say what works here, what does not, why, and the one command that fixes it. Changes nothing."""
+    """Say what works here, what does not, why, and the one command that fixes it.
+
+    Devices are made to see whether they can be, in namespaces that are thrown away at once. Nothing of it lasts.
+    """
     native = native_netns(netns)
     data, text = _vnet.doctor(native)
     return DoctorReport(
         version=data["version"],
         kernel=data["kernel"],
+        backend=data["backend"],
         findings=tuple(Finding._read(finding) for finding in data["findings"]),
         stale=tuple(
             StaleInterface(stale["interface"]["name"], stale["interface"]["index"], stale["owner"]["pid"])

@@ -4,6 +4,7 @@
 
     Error
     ├── InvalidValue(ValueError)          a name, address, size or option that cannot be right
+    │   └── LabFileError                  a lab file that cannot be right: .file, .line, .key
     ├── PrivilegeError(PermissionError)   a right is missing: .reason, .fix
     ├── DeviceBusy(OSError)               the name is taken or somebody holds the device: .device, .owner
     ├── NotFound(FileNotFoundError)       no such interface, namespace, file or plugin
@@ -35,6 +36,7 @@ __all__ = [
     "Error",
     "Gone",
     "InvalidValue",
+    "LabFileError",
     "NotFound",
     "PluginError",
     "PluginRejected",
@@ -85,6 +87,14 @@ def _restore(cls: type[Error], state: dict[str, Any]) -> Error:
 
 class InvalidValue(Error, ValueError):
     """A name, address, size or option cannot be right."""
+
+
+class LabFileError(InvalidValue):
+    """A lab file cannot be right: ``file`` as it was named, ``line`` from 1, ``key`` such as ``"hosts.h1.ip"``."""
+
+    file: str
+    line: int
+    key: str
 
 
 class PrivilegeError(Error, PermissionError):

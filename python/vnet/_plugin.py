@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from vnet import _vnet
@@ -57,6 +57,20 @@ class Plugin:
 
 PluginLike: TypeAlias = str | os.PathLike[str] | bytes | Plugin
 """A :class:`Plugin`, or what its ``source`` may be."""
+
+
+def chosen(
+    plugin: PluginLike,
+    config: Mapping[str, Any] | None,
+    on_fault: OnFault | None,
+    trip: Trip | None,
+    grants: Sequence[str],
+    seed: int,
+) -> Plugin:
+    """Return the plugin that is meant: a name with these options, or a :class:`Plugin`, which keeps its own but ``config``."""
+    if not isinstance(plugin, Plugin):
+        return Plugin(plugin, config or {}, on_fault, trip, grants, seed)
+    return plugin if config is None else replace(plugin, config=config)
 
 
 def native_plugin(plugin: PluginLike) -> _vnet.Plugin:

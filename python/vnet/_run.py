@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from vnet import _vnet
+from vnet import _sandbox, _vnet
 from vnet._errors import CommandFailed, TimeoutError
 from vnet._netns import Netns, native_netns
 
@@ -122,7 +122,7 @@ def _spawn(
     env: Mapping[str, str] | None,
     cwd: str | os.PathLike[str] | None,
 ) -> _vnet.Running:
-    return _vnet.spawn(
+    running = _vnet.spawn(
         command if isinstance(command, str) else [os.fspath(word) for word in command],
         timeout=timeout,
         netns=native_netns(netns),
@@ -131,6 +131,8 @@ def _spawn(
         env=None if env is None else dict(env),
         cwd=None if cwd is None else os.fspath(cwd),
     )
+    _sandbox.announce()
+    return running
 
 
 @contextlib.contextmanager

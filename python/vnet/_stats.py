@@ -124,7 +124,8 @@ class PipelineStats(_Value):
     """What the engine has done with the frames of a device or a wire.
 
     Frames come in at the ``ports``, by ``send`` (``sent_in``), from plugins (``appended``) and by software segmentation
-    (``segmented``: those beyond the one each was cut from). They go out at the ports, to ``recv`` (``delivered``), or are
+    (``segmented``: those beyond the one each was cut from), and a switch floods copies (``flooded``: those beyond the first);
+    ``unlearned`` are senders its full table did not take. They go out at the ports, to ``recv`` (``delivered``), or are
     dropped under a name: by plugins (``stage_drops``), at a port, or in the engine (``drops``). ``worker_cpu_ns`` is the CPU
     time of the thread that owns them, ``wakeups`` how often it was woken, ``batches`` how many reads brought frames.
     """
@@ -134,6 +135,8 @@ class PipelineStats(_Value):
     sent_in: int
     appended: int
     segmented: int
+    flooded: int
+    unlearned: int
     stage_drops: int
     delivered: int
     drops: Mapping[str, int]
@@ -144,7 +147,9 @@ class PipelineStats(_Value):
     @property
     def balance(self) -> int:
         """Frames that came in less those that went out or were dropped: 0 while none is under way."""
-        came = sum(port.rx_packets for port in self.ports) + self.sent_in + self.appended + self.segmented
+        came = (
+            sum(port.rx_packets for port in self.ports) + self.sent_in + self.appended + self.segmented + self.flooded
+        )
         went = sum(port.tx_packets + sum(port.drops.values()) for port in self.ports)
         return came - went - self.delivered - self.stage_drops - sum(self.drops.values())
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
 from vnet import _lifetime, _logs, _vnet
 from vnet._attachment import Attachment, attach
 from vnet._device import Device
-from vnet._plugin import Direction, OnFault, Plugin, PluginLike, Trip
+from vnet._plugin import Direction, OnFault, PluginLike, Trip, chosen
 from vnet._stats import PipelineStats
 
 __all__ = ["Wire"]
@@ -76,16 +75,14 @@ class Wire:
         trip: Trip | None = Trip(),
         grants: tuple[str, ...] = (),
         seed: int = 0,
+        position: int | None = None,
     ) -> Attachment:
-        """Put a plugin behind those already there, as :meth:`Device.attach` does.
+        """Put a plugin behind those already there, or at ``position`` from 0 among them, as :meth:`Device.attach` does.
 
         One instance judges both directions unless ``direction`` is ``"ingress"`` (a to b) or ``"egress"`` (b to a).
         """
-        if not isinstance(plugin, Plugin):
-            plugin = Plugin(plugin, config or {}, on_fault, trip, grants, seed)
-        elif config is not None:
-            plugin = replace(plugin, config=config)
-        return attach(self._native, self, f"{self._a.name}-{self._b.name}", plugin, direction)
+        plugin = chosen(plugin, config, on_fault, trip, grants, seed)
+        return attach(self._native, self, f"{self._a.name}-{self._b.name}", plugin, direction, position)
 
     def close(self) -> None:
         """End the forwarding and give the devices back. Doing it again does nothing."""

@@ -6,7 +6,9 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
 from lab import VNET, Lab
+from unprivileged import person
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
 
@@ -18,12 +20,19 @@ def blocks(language: str) -> list[str]:
     return found
 
 
-def test_the_python_example_runs(lab: Lab) -> None:
+def test_the_python_examples_run(lab: Lab, tmp_path: Path) -> None:
     for example in blocks("python"):
-        done = lab.run(sys.executable, "-W", "error", "-c", example)
+        done = lab.run(sys.executable, "-W", "error", "-c", example, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert "1 received" in done.stdout
-        assert "icmp_echo" in done.stdout
+        assert re.search("icmp_echo|drop_bcast", done.stdout)
+
+
+@pytest.mark.parametrize("number", range(len(blocks("python"))))
+def test_a_python_example_runs_for_an_ordinary_user(number: int) -> None:
+    with person("user") as user:
+        out = user.does(blocks("python")[number])
+        assert "1 received" in out
 
 
 def test_the_plugin_example_drops_broadcasts(lab: Lab, tmp_path: Path) -> None:

@@ -6,11 +6,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use vnet_datapath::{Direction, Pipeline, Place, Port, PortInfo};
+use vnet_lab::{At, Network, NetworkOptions, never};
 use vnet_netlink::{BridgeSpec, Cidr, Mac, Netlink, VethEnd, VethSpec};
 use vnet_packet::Layer;
 use vnet_runtime::{LoadOptions, Module, Source, Stage, StageOptions};
 use vnet_sys::tun::Mode;
 use vnet_sys::{NetNs, TunConfig, TunTap};
+use vnet_topology::{EndSpec, LinkSpec, NodeKind, NodeSpec, Spec};
 
 use crate::plain::PlainLoop;
 
@@ -35,6 +37,10 @@ pub enum Between<'a> {
     Wire,
     /// The same with this plugin file.
     Plugin(&'a Path),
+    /// A link of an ordinary user's lab, moved by the kernel.
+    Link,
+    /// The same, moved by the engine because of this plugin file.
+    LinkPlugin(&'a Path),
 }
 
 enum Hop {
@@ -42,6 +48,7 @@ enum Hop {
     Bridge { _ns: NetNs },
     Plain(PlainLoop),
     Wire(Pipeline),
+    Lab { _network: Network },
 }
 
 /// The two namespaces and what joins them; dropping it leaves nothing.
@@ -60,19 +67,32 @@ pub struct Work {
 
 impl Lab {
     pub fn build(path: Between<'_>) -> Result<Self> {
-        let (a, b) = (NetNs::create()?, NetNs::create()?);
+        let (mut a, mut b) = (NetNs::create()?, NetNs::create()?);
         let hop = match path {
+            Between::Link | Between::LinkPlugin(_) => {
+                let network = link()?;
+                if let Between::LinkPlugin(file) = path {
+                    let at = At::Link("link".into());
+                    network.attach(&at, stage(file, 2)?, Direction::Both, None)?;
+                }
+                let lab = network.lab()?;
+                a = lab.netns(network.space("a")?)?;
+                b = lab.netns(network.space("b")?)?;
+                Hop::Lab { _network: network }
+            }
             Between::Veth => {
                 let spec = VethSpec {
                     a: VethEnd {
                         name: "end".into(),
                         ns: None,
                         mac: Some(MAC_A),
+                        index: None,
                     },
                     b: VethEnd {
                         name: "end".into(),
                         ns: Some(b.clone()),
                         mac: Some(MAC_B),
+                        index: None,
                     },
                     ..VethSpec::default()
                 };
@@ -109,7 +129,7 @@ impl Lab {
     /// What the thread in between has done so far; `None` where the kernel carries the frames.
     pub fn work(&self) -> Result<Option<Work>> {
         Ok(match &self.hop {
-            Hop::Kernel | Hop::Bridge { .. } => None,
+            Hop::Kernel | Hop::Bridge { .. } | Hop::Lab { .. } => None,
             Hop::Plain(plain) => Some(plain.work()),
             Hop::Wire(pipeline) => {
                 let stats = pipeline.stats()?;
@@ -148,6 +168,32 @@ fn wire(a: &NetNs, b: &NetNs) -> Result<Pipeline> {
     Ok(Pipeline::wire(port(a, "a")?, port(b, "b")?)?)
 }
 
+/// Starts a lab of two hosts without addresses and a link.
+fn link() -> Result<Network> {
+    let end = |node: &str| EndSpec {
+        interface: Some("end".into()),
+        ..EndSpec::new(node)
+    };
+    let spec = Spec {
+        ipv4: None,
+        ipv6: None,
+        nodes: ["a", "b"].map(|node| NodeSpec::new(node, NodeKind::Host)).into(),
+        links: vec![LinkSpec {
+            name: Some("link".into()),
+            a: end("a"),
+            b: end("b"),
+            ..LinkSpec::new("a", "b")
+        }],
+        ..Spec::default()
+    };
+    let network = Network::new(NetworkOptions {
+        spec,
+        rootless: Some(true),
+    })?;
+    network.start(&never)?;
+    Ok(network)
+}
+
 fn bridge(a: &NetNs, b: &NetNs) -> Result<NetNs> {
     let middle = NetNs::create()?;
     let netlink = Netlink::open(Some(&middle))?;
@@ -161,11 +207,13 @@ fn bridge(a: &NetNs, b: &NetNs) -> Result<NetNs> {
                 name: port.into(),
                 ns: None,
                 mac: None,
+                index: None,
             },
             b: VethEnd {
                 name: "end".into(),
                 ns: Some(ns.clone()),
                 mac: Some(mac),
+                index: None,
             },
             ..VethSpec::default()
         };

@@ -36,13 +36,15 @@ struct Args {
 }
 
 /// The sides that are compared, in the order each round runs them.
-const SIDES: [&str; 6] = [
+const SIDES: [&str; 8] = [
     "direct veth",
     "kernel bridge",
     "plain TAP loop",
     "TAP wire",
     "TAP wire, drop_bcast simple",
     "TAP wire, drop_bcast batch",
+    "lab link, rootless",
+    "lab link with drop_bcast",
 ];
 const VETH: usize = 0;
 const BRIDGE: usize = 1;
@@ -50,6 +52,8 @@ const PLAIN: usize = 2;
 const NONE: usize = 3;
 const SIMPLE: usize = 4;
 const BATCH: usize = 5;
+const LINK: usize = 6;
+const FILTERED: usize = 7;
 
 fn main() -> ExitCode {
     match measure(&Args::parse()) {
@@ -81,6 +85,8 @@ fn measure(args: &Args) -> Result<Report> {
         Between::Wire,
         Between::Plugin(&simple),
         Between::Plugin(&batch),
+        Between::Link,
+        Between::LinkPlugin(&batch),
     ];
     let labs = sides
         .iter()
@@ -125,9 +131,13 @@ fn measure(args: &Args) -> Result<Report> {
     row("CPU", &cpu, BATCH, PLAIN, None);
     row("TCP", &tcp, BATCH, VETH, Some(Bar::AtLeast(0.5)));
     row("TCP", &tcp, BATCH, PLAIN, Some(Bar::AtLeast(4.0)));
+    row("TCP", &tcp, LINK, VETH, Some(Bar::AtLeast(0.9)));
+    row("TCP", &tcp, FILTERED, VETH, None);
     row("TCP", &tcp, NONE, VETH, None);
     row("TCP", &tcp, SIMPLE, VETH, None);
     row("TCP", &tcp, BRIDGE, VETH, None);
+    row("frames", &delivered, LINK, VETH, None);
+    row("frames", &delivered, FILTERED, VETH, None);
     row("frames", &delivered, BATCH, VETH, None);
     row("frames", &delivered, BATCH, BRIDGE, None);
     row("frames", &delivered, BATCH, PLAIN, None);
