@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use vnet_netlink::{Cidr, Mac, NetlinkError};
 use vnet_sandbox::{
-    BridgeSpec, Command, EndSpec, Lab, LabOptions, Namespace, NodeSetup, SandboxError, Space, Step, Stdio, TapSpec,
-    VethSpec, set_helper_path,
+    BridgeSpec, Command, EndSpec, Lab, LabOptions, Namespace, NodeSetup, SandboxError, Space, Stdio, Step,
+    TapSpec, VethSpec, set_helper_path,
 };
 use vnet_sys::process::Exit;
 use vnet_sys::tun::Mode;
@@ -47,7 +47,8 @@ fn in_lab(test: impl FnOnce(&Namespace, &Namespace)) {
         key: "net.ipv6.conf.default.disable_ipv6".into(),
         value: "1".into(),
     };
-    lab.apply(&[quiet(0), node(1, "a"), node(2, "b"), quiet(1), quiet(2)]).unwrap();
+    lab.apply(&[quiet(0), node(1, "a"), node(2, "b"), quiet(1), quiet(2)])
+        .unwrap();
     let space = |number| Namespace::in_lab(Arc::clone(&lab), Space(number)).unwrap();
     test(&space(1), &space(2));
     lab.close(LONG).unwrap();
@@ -58,7 +59,12 @@ fn cidr(text: &str) -> Cidr {
 }
 
 fn names(namespace: &Namespace) -> Vec<String> {
-    namespace.links().unwrap().into_iter().map(|link| link.name).collect()
+    namespace
+        .links()
+        .unwrap()
+        .into_iter()
+        .map(|link| link.name)
+        .collect()
 }
 
 /// Runs a shell line in the node and returns how it ended and what it printed.
@@ -105,11 +111,18 @@ fn a_tap_of_a_node_is_read_and_written_here() {
         };
         assert!(tap.info.ready() && tap.info.index >= 2_000_000, "{:?}", tap.info);
         assert_eq!(tap.info.addresses, [cidr("10.0.0.1/24")]);
-        let (exit, out) = run(a, "ping -c1 -W1 10.0.0.2 >/dev/null; cat /proc/net/dev | grep -c tap0");
+        let (exit, out) = run(
+            a,
+            "ping -c1 -W1 10.0.0.2 >/dev/null; cat /proc/net/dev | grep -c tap0",
+        );
         assert_eq!((exit, out.as_str()), (Exit::Code(0), "1\n"));
         let (mut hdr, mut frame) = ([0; 10], vec![0; 65_550]);
         let len = io::readv2(&tap.fd, &mut hdr, &mut frame).unwrap() - hdr.len();
-        assert_eq!(&frame[6..14], [2, 0, 0, 0, 0, 1, 8, 6], "an ARP request of {len} bytes");
+        assert_eq!(
+            &frame[6..14],
+            [2, 0, 0, 0, 0, 1, 8, 6],
+            "an ARP request of {len} bytes"
+        );
         // The name is taken for a second one, and free when the descriptor is closed.
         let error = a.make_tap(&spec).unwrap_err();
         assert!(matches!(error, SandboxError::Busy { .. }), "{error:?}");
@@ -130,7 +143,10 @@ fn a_veth_stands_for_a_tap_and_for_a_tun() {
             };
             let mut tap = a.make_packet_tap(&spec, PacketOptions::default()).unwrap();
             assert!(tap.info.ready(), "{:?}", tap.info);
-            assert_eq!((tap.info.mtu, tap.info.addresses.as_slice()), (1400, &[cidr("10.0.0.1/24")][..]));
+            assert_eq!(
+                (tap.info.mtu, tap.info.addresses.as_slice()),
+                (1400, &[cidr("10.0.0.1/24")][..])
+            );
             let (exit, _) = run(a, "ping -c1 -W1 10.0.0.2 >/dev/null");
             assert_eq!(exit, Exit::Code(1), "nobody answers");
             // What the kernel sent before anybody read is there: a TUN asks nobody for an address.
@@ -160,10 +176,19 @@ fn what_only_a_tap_has_is_refused_to_a_veth() {
             assert!(matches!(error, SandboxError::BadArgument { .. }), "{error:?}");
         };
         let tap = TapSpec::new("tap0", Mode::Tap);
-        refused(TapSpec { multi_queue: true, ..tap.clone() });
-        refused(TapSpec { owner: Some(1000), ..tap.clone() });
+        refused(TapSpec {
+            multi_queue: true,
+            ..tap.clone()
+        });
+        refused(TapSpec {
+            owner: Some(1000),
+            ..tap.clone()
+        });
         refused(TapSpec { persist: true, ..tap });
-        refused(TapSpec { mac: Some(Mac([2, 0, 0, 0, 0, 1])), ..TapSpec::new("tun0", Mode::Tun) });
+        refused(TapSpec {
+            mac: Some(Mac([2, 0, 0, 0, 0, 1])),
+            ..TapSpec::new("tun0", Mode::Tun)
+        });
         assert_eq!(names(a), ["lo"]);
     });
 }
@@ -186,12 +211,20 @@ fn a_pair_between_two_nodes_carries_tcp() {
         let (exit, out) = run(b, "ping -c1 -W5 10.0.0.1 >/dev/null && echo answered");
         assert_eq!((exit, out.as_str()), (Exit::Code(0), "answered\n"));
         let error = a.make_veth(&spec, b).unwrap_err();
-        assert!(matches!(&error, SandboxError::Busy { owner: Some(owner), .. } if owner.contains("this process")));
+        assert!(
+            matches!(&error, SandboxError::Busy { owner: Some(owner), .. } if owner.contains("this process"))
+        );
         b.release(&second).unwrap();
-        assert_eq!((names(a), names(b)), (vec!["lo".to_owned()], vec!["lo".to_owned()]));
+        assert_eq!(
+            (names(a), names(b)),
+            (vec!["lo".to_owned()], vec!["lo".to_owned()])
+        );
         // A lab cannot reach out of itself.
         let outside = Namespace::current().unwrap();
-        for error in [a.make_veth(&spec, &outside).unwrap_err(), outside.make_veth(&spec, a).unwrap_err()] {
+        for error in [
+            a.make_veth(&spec, &outside).unwrap_err(),
+            outside.make_veth(&spec, a).unwrap_err(),
+        ] {
             assert!(matches!(error, SandboxError::BadArgument { .. }), "{error:?}");
         }
     });
@@ -214,29 +247,72 @@ fn a_bridge_and_everything_ip_does_work_through_the_helper() {
         a.add_port(bridge.index, ep.index).unwrap();
         a.set_mtu(ep.index, 1300).unwrap();
         a.add_address(ep.index, cidr("10.2.0.1/32")).unwrap();
-        a.add_neighbour(ep.index, "10.2.0.9".parse().unwrap(), Mac([2, 0, 0, 0, 0, 9])).unwrap();
+        a.add_neighbour(ep.index, "10.2.0.9".parse().unwrap(), Mac([2, 0, 0, 0, 0, 9]))
+            .unwrap();
         a.flush_neighbours(ep.index).unwrap();
         a.set_down(ep.index).unwrap();
         let now = a.link_by_index(ep.index).unwrap();
-        assert_eq!((now.mtu, now.state(), now.addresses), (1300, "down", vec![cidr("10.2.0.1/32")]));
+        assert_eq!(
+            (now.mtu, now.state(), now.addresses),
+            (1300, "down", vec![cidr("10.2.0.1/32")])
+        );
         a.del_address(ep.index, cidr("10.2.0.1/32")).unwrap();
         a.set_up(ep.index).unwrap();
         a.wait_ready(ep.index).unwrap();
 
         let error = a.set_mtu(ep.index, 70_000).unwrap_err();
-        assert!(matches!(error, SandboxError::Netlink(NetlinkError::BadMtu { max: 65_535, .. })), "{error:?}");
+        assert!(
+            matches!(
+                error,
+                SandboxError::Netlink(NetlinkError::BadMtu { max: 65_535, .. })
+            ),
+            "{error:?}"
+        );
         let error = a.link("nope").unwrap_err();
-        assert!(matches!(error, SandboxError::Netlink(NetlinkError::NoSuchInterface { .. })), "{error:?}");
+        assert!(
+            matches!(error, SandboxError::Netlink(NetlinkError::NoSuchInterface { .. })),
+            "{error:?}"
+        );
         let error = a.del_address(ep.index, cidr("10.9.0.1/32")).unwrap_err();
         assert_eq!(error.errno(), 99, "{error}");
         let error = a.link("a-name-of-20-bytes--").unwrap_err();
         assert!(error.to_string().contains("bad interface name"), "{error}");
-        let error = a.make_bridge(&BridgeSpec { persist: true, ..BridgeSpec::new("br1") }).unwrap_err();
-        assert!(error.to_string().contains("cannot outlive this process"), "{error}");
+        let error = a
+            .make_bridge(&BridgeSpec {
+                persist: true,
+                ..BridgeSpec::new("br1")
+            })
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("cannot outlive this process"),
+            "{error}"
+        );
 
         a.release(&bridge).unwrap();
         a.release(&ep).unwrap();
         assert_eq!(names(a), ["lo"]);
+    });
+}
+
+#[test]
+fn devices_of_a_node_that_was_removed_are_closed_without_an_error() {
+    in_lab(|a, b| {
+        let bridge = a.make_bridge(&BridgeSpec::new("br0")).unwrap();
+        let (far, near) = a.make_veth(&VethSpec::new("far0", "near0"), b).unwrap();
+        let tap = a
+            .make_packet_tap(&TapSpec::new("tap0", Mode::Tap), PacketOptions::default())
+            .unwrap();
+        let (lab, space) = a.lab().unwrap();
+        lab.apply(&[Step::DropNode { space: space.0 }]).unwrap();
+        for interface in [&bridge, &far, &tap.info] {
+            a.release(interface).unwrap();
+        }
+        b.release(&near).unwrap();
+        let error = a.set_up(bridge.index).unwrap_err();
+        assert!(
+            matches!(error, SandboxError::NoSuchSpace { space: 1 }),
+            "{error:?}"
+        );
     });
 }
 

@@ -13,6 +13,8 @@ use vnet_sys::process::{self, Exit};
 
 /// Names the part of this file a second process runs, with the lab it is to go to.
 const SOCKET: &str = "VNET_TEST_SOCKET";
+/// Names the socket that a second process listens at.
+const FORGED: &str = "VNET_TEST_FORGED";
 
 fn entry(lab: &Lab) -> LabEntry {
     labs()
@@ -203,4 +205,79 @@ fn a_caller_that_says_nonsense_harms_nobody() {
         let child = lab.spawn(Space(1), Command::new(["true"])).unwrap();
         assert_eq!(ends(&child), Exit::Code(0));
     });
+}
+
+#[test]
+fn a_caller_that_does_not_read_does_not_stop_the_lab() {
+    each_user("a_caller_that_does_not_read_does_not_stop_the_lab", || {
+        use std::io::IoSlice;
+        use std::os::fd::AsFd;
+        use vnet_sys::seqpacket;
+        let lab = open();
+        let nodes: Vec<_> = (1..=200)
+            .map(|n| support::node(n, plain(&format!("{}{n}", "n".repeat(50)))))
+            .collect();
+        lab.apply(&nodes).unwrap();
+        let caller = seqpacket::connect_abstract(&entry(&lab).socket).unwrap();
+        seqpacket::send(caller.as_fd(), &[IoSlice::new(b"vnet lab\x01\0\0\0")], &[]).unwrap();
+        rustix::io::ioctl_fionbio(&caller, true).unwrap();
+        // Its answers fill the socket's buffer, and at last its connection ends.
+        let ended = soon(LONG, || {
+            let asked = seqpacket::send(caller.as_fd(), &[IoSlice::new(b"\0\"Describe\"")], &[]);
+            asked.is_err_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+        });
+        assert!(ended);
+        shell(&lab, 1, "true");
+        assert_eq!(entry(&lab).describe().unwrap().nodes.len(), 200);
+    });
+}
+
+#[test]
+fn a_name_that_another_user_has_taken_is_no_lab() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("not looked at: only root can become another user");
+        return;
+    }
+    vnet_sandbox::set_helper_path(env!("CARGO_BIN_EXE_vnet-helper").into());
+    let copies = Copies::make();
+    let socket = format!("vnet/0/{}/forged", std::process::id());
+    let mut other = StdCommand::new("setpriv")
+        .args(["--reuid", "1234", "--regid", "1234", "--clear-groups", "--"])
+        .arg(&copies.test)
+        .args(["--exact", "part_that_forges_a_lab", "--nocapture"])
+        .env(FORGED, &socket)
+        .stdin(std::process::Stdio::piped())
+        .current_dir("/")
+        .spawn()
+        .unwrap();
+    let listens = || {
+        std::fs::read_to_string("/proc/net/unix")
+            .unwrap()
+            .contains(&socket)
+    };
+    assert!(soon(LONG, listens));
+    assert!(labs().iter().all(|entry| entry.socket != socket));
+    let forged = LabEntry {
+        name: "forged".into(),
+        pid: std::process::id(),
+        socket,
+    };
+    let error = forged.exec("a", request(&["true"]).0).unwrap_err();
+    assert!(matches!(error, SandboxError::LabClosed { .. }), "{error}");
+    drop(other.stdin.take());
+    // It has received no byte.
+    assert!(other.wait().unwrap().success());
+}
+
+#[test]
+fn part_that_forges_a_lab() {
+    use std::os::fd::AsFd;
+    use vnet_sys::seqpacket;
+    let Ok(socket) = std::env::var(FORGED) else { return };
+    let listener = seqpacket::listen_abstract(&socket).unwrap();
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+    while let Ok(caller) = seqpacket::accept(listener.as_fd()) {
+        let heard = seqpacket::recv(caller.as_fd(), &mut [0; 64], true).unwrap();
+        assert_eq!(heard.len, 0);
+    }
 }

@@ -247,3 +247,27 @@ fn a_child_that_holds_the_socket_keeps_no_lab_alive() {
         drop(held);
     });
 }
+
+#[test]
+fn a_helper_that_does_not_listen_is_killed_when_the_time_is_over() {
+    each_user(
+        "a_helper_that_does_not_listen_is_killed_when_the_time_is_over",
+        || {
+            for inside in [false, true] {
+                let lab = open();
+                let helper = lab.info().helper;
+                let child = child_of(helper).unwrap();
+                kill(if inside { child } else { helper }, 19);
+                let held = process::open(child).unwrap();
+                lab.close(Duration::from_millis(200)).unwrap();
+                for pid in [helper, child] {
+                    assert!(
+                        process::stat(pid).is_none_or(|stat| stat.state == 'Z'),
+                        "{inside} {pid}"
+                    );
+                }
+                assert!(process::readable(held.as_fd(), Some(Duration::ZERO)).unwrap());
+            }
+        },
+    );
+}

@@ -9,8 +9,8 @@ use std::fs;
 use std::process::Command as StdCommand;
 use std::time::{Duration, Instant};
 
-use support::{Copies, LONG, child_of, each_user, node, open, pair, private, shell};
-use vnet_sandbox::{Command, Lab, LabOptions, SandboxError, Space};
+use support::{Copies, LONG, child_of, each_user, node, open, pair, plain, private, shell};
+use vnet_sandbox::{Command, Lab, LabOptions, SandboxError, Space, Stdio};
 
 /// Names the part of this file a second process runs.
 const ROLE: &str = "VNET_TEST_ROLE";
@@ -55,6 +55,8 @@ fn part() {
         Ok("in a chroot") => in_a_chroot(),
         Ok("no user namespaces") => no_user_namespaces(),
         Ok("three network namespaces") => three_network_namespaces(),
+        Ok("root of a user namespace") => root_of_a_user_namespace(),
+        Ok("out of descriptors") => out_of_descriptors(),
         _ => {}
     }
 }
@@ -105,6 +107,7 @@ fn no_user_namespaces() {
         errno,
         cause,
         fix,
+        node: None,
     } = &error
     else {
         panic!("{error:?}");
@@ -145,6 +148,13 @@ fn three_network_namespaces() {
     assert!(error.to_string().contains("user.max_net_namespaces"), "{error}");
     let error = lab.apply(&[node(3, private("c"))]).unwrap_err();
     assert_eq!(error.error.errno(), 28, "{error}");
+    assert!(
+        matches!(&error.error, SandboxError::Isolation { node: Some(node), .. } if node == "c"),
+        "{error:?}"
+    );
+    for word in ["for node c", "user.max_net_namespaces is 3"] {
+        assert!(error.to_string().contains(word), "{error}");
+    }
     shell(&lab, 1, "true");
 }
 
@@ -152,12 +162,14 @@ fn three_network_namespaces() {
 fn a_lab_does_not_lead_out_of_a_chroot() {
     run_part("in a chroot", |part| {
         let root = "/tmp/vnet-test-root";
+        let fill = "for entry in /*; do if [ -L $entry ]; then cp -a $entry $root; \
+                    elif [ -d $entry ]; then mkdir $root$entry; mount --rbind $entry $root$entry; fi; done";
         format!(
-            "exec unshare --mount --propagation private sh -ec \
-             'mkdir -p {root}; mount --rbind / {root}; exec chroot {root} {part}'"
+            "mkdir -p {root}; exec unshare --mount --propagation private sh -ec \
+             'root={root}; mount -t tmpfs none $root; {fill}; exec chroot $root {part}'"
         )
     });
-    // It was made outside of the mount namespace, in the file system that both share.
+    // The mount over it is gone.
     fs::remove_dir("/tmp/vnet-test-root").ok();
 }
 
@@ -224,4 +236,79 @@ fn the_helper_gives_up_what_it_does_not_need() {
             3
         );
     });
+}
+
+#[test]
+fn root_of_a_user_namespace_in_the_machine_s_network_makes_labs() {
+    run_part("root of a user namespace", |part| {
+        format!("exec {USER} unshare --user --map-root-user {part}")
+    });
+}
+
+fn root_of_a_user_namespace() {
+    let lab = pair(private);
+    assert!(!lab.info().rootless, "it needs no user namespace more");
+    shell(&lab, 1, "ping -c 1 -W 5 10.0.0.2 || true; test $(id -u) = 0");
+    lab.close(LONG).unwrap();
+}
+
+#[test]
+fn a_process_out_of_descriptors_keeps_its_lab() {
+    run_part("out of descriptors", |part| format!("exec {USER} {part}"));
+}
+
+fn out_of_descriptors() {
+    let lab = pair(plain);
+    let mut held = Vec::new();
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    rustix::process::setrlimit(
+        rustix::process::Resource::Nofile,
+        rustix::process::Rlimit {
+            current: Some(64),
+            ..limit
+        },
+    )
+    .unwrap();
+    while let Ok(file) = fs::File::open("/dev/null") {
+        held.push(file);
+    }
+    let error = lab.netns(Space(1)).unwrap_err();
+    assert_eq!(error.errno(), 24, "{error}");
+    for word in ["RLIMIT_NOFILE is 64", "ulimit -n", "this process"] {
+        assert!(error.to_string().contains(word), "{error}");
+    }
+    // Room for what starting a command needs, but not for what comes back.
+    held.truncate(held.len() - 2);
+    let command = || Command {
+        stdin: Stdio::Null,
+        stdout: Stdio::Null,
+        stderr: Stdio::Null,
+        ..Command::new(["sleep", "1000"])
+    };
+    let mut room = 0;
+    let error = loop {
+        match lab.spawn(Space(1), command()) {
+            Err(error) if error.to_string().contains("ulimit -n") => break error,
+            Err(_) => {
+                held.pop();
+                room += 1;
+                assert!(room < 20);
+            }
+            Ok(_) => {
+                held.push(fs::File::open("/dev/null").unwrap());
+                panic!("it had room");
+            }
+        }
+    };
+    assert_eq!(error.errno(), 24, "{error}");
+    held.clear();
+    let entry = vnet_sandbox::labs()
+        .into_iter()
+        .find(|entry| entry.pid == lab.info().helper)
+        .unwrap();
+    assert!(
+        support::soon(LONG, || entry.describe().unwrap().nodes[0].commands == 0),
+        "what nobody holds was killed"
+    );
+    shell(&lab, 1, "true");
 }

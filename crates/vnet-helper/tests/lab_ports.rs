@@ -6,7 +6,7 @@ mod support;
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::thread;
 use std::time::Duration;
 
@@ -89,6 +89,56 @@ fn a_socket_lives_in_its_node() {
         }
         assert!(lab.socket(Space(9), &stream(None)).is_err());
     });
+}
+
+#[test]
+fn a_packet_socket_of_a_device_is_bound_to_it() {
+    each_user("a_packet_socket_of_a_device_is_bound_to_it", || {
+        let lab = pair(plain);
+        let all = i32::from(u16::to_be(3));
+        let spec = |device: &str, protocol| SocketSpec {
+            domain: 17,
+            kind: 3,
+            protocol,
+            bind: None,
+            device: Some(device.into()),
+        };
+        let ours = lab.socket(Space(1), &spec("eth0", all)).unwrap();
+        let theirs = lab.socket(Space(2), &spec("eth0", all)).unwrap();
+        // An unbound one has nowhere to send to.
+        let mut sent = [0x5a; 60];
+        sent[..14].copy_from_slice(&[255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0, 9, 0x88, 0xb5]);
+        rustix::net::send(&ours, &sent, rustix::net::SendFlags::empty()).unwrap();
+        until_frame(theirs.as_fd(), |frame| frame == sent);
+        // What the loopback interface carried would come first.
+        shell(&lab, 1, "ping -c1 -W5 127.0.0.1 && ping -c1 -W5 10.0.0.2");
+        let echo = |frame: &[u8]| frame[12..14] == [8, 0] && frame[26..34] == [10, 0, 0, 1, 10, 0, 0, 2];
+        for frame in until_frame(ours.as_fd(), echo) {
+            assert_ne!(frame[..12], [0; 12], "a frame of lo");
+        }
+        let mute = lab.socket(Space(1), &spec("eth0", 0)).unwrap();
+        rustix::net::send(&mute, &sent, rustix::net::SendFlags::empty()).unwrap();
+        for (spec, errno) in [(spec("no-such", all), 19), (spec("eth0", 1 << 16), 22)] {
+            let error = lab.socket(Space(1), &spec).unwrap_err();
+            assert_eq!(error.errno(), errno, "{error}");
+        }
+    });
+}
+
+/// Receives frames until one is the wanted one, and returns all.
+fn until_frame(socket: BorrowedFd<'_>, wanted: impl Fn(&[u8]) -> bool) -> Vec<Vec<u8>> {
+    let mut found: Vec<Vec<u8>> = Vec::new();
+    while !found.last().is_some_and(|frame| wanted(frame)) {
+        assert!(
+            process::readable(socket, Some(LONG)).unwrap(),
+            "the frame comes in time"
+        );
+        let mut buffer = vec![0; 70_000];
+        let (_, len) = rustix::net::recv(socket, &mut buffer[..], rustix::net::RecvFlags::empty()).unwrap();
+        buffer.truncate(len);
+        found.push(buffer);
+    }
+    found
 }
 
 #[test]
@@ -288,5 +338,39 @@ fn several_threads_share_a_lab() {
                 });
             }
         });
+    });
+}
+
+#[test]
+fn a_device_of_somebody_else_is_no_shadow_device() {
+    each_user("a_device_of_somebody_else_is_no_shadow_device", || {
+        let lab = pair(plain);
+        let a = 4096 + 1;
+        let foreign = Change::Bridge {
+            index: X,
+            name: "mine0".into(),
+            mac: None,
+            mtu: None,
+        };
+        lab.apply(&[net(0, foreign)]).unwrap();
+        let name = || {
+            let links = lab.links(Space::LAB).unwrap();
+            links
+                .into_iter()
+                .find(|link| link.index >= X)
+                .map(|link| link.name)
+        };
+        let error = lab.take_port(a, X, 1 << 20).unwrap_err();
+        assert!(matches!(error, SandboxError::Netlink(_)), "{error}");
+        assert_eq!(name().as_deref(), Some("mine0"));
+        lab.drop_port(X).unwrap();
+
+        // One that was there before is there after a failure; one that was not, is not.
+        drop(lab.take_port(a, X, 1 << 20).unwrap());
+        lab.take_port(4711, X, 1 << 20).unwrap_err();
+        assert_eq!(name(), Some(format!("x{X}")));
+        lab.drop_port(X).unwrap();
+        lab.take_port(4711, X, 1 << 20).unwrap_err();
+        assert_eq!(name(), None);
     });
 }

@@ -101,6 +101,10 @@ impl Batch {
                     ..
                 },
             ) => NetlinkError::exists(name, kernel),
+            // The second for an IPv6 default route (`fib6_del`, net/ipv6/ip6_fib.c).
+            (errno::SRCH | errno::NOENT, Change::DelRoute(route)) => NetlinkError::NoSuchRoute {
+                route: route.describe(&mut |index| self.shown(index)),
+            },
             // The number of the filter is taken (`u32_change`, net/sched/cls_u32.c).
             (errno::NOSPC, Change::Redirect { .. }) => {
                 let what = change.describe(&mut |index| self.shown(index));

@@ -78,7 +78,8 @@ pub enum Change {
     /// Adds a route to the main table, or replaces the one to the same network
     /// with the same metric.
     AddRoute(RouteSpec),
-    /// Deletes a route that was given the same way.
+    /// Deletes a route of the main table: the first to that network which has what is given of gateway, interface and
+    /// metric.
     DelRoute(RouteSpec),
     /// Fixes the Ethernet address of a neighbour.
     AddNeighbour {
@@ -172,7 +173,7 @@ pub struct LinkSet {
     pub alias: Option<String>,
 }
 
-/// A route, through a gateway, an interface, or both.
+/// A route, through a gateway, an interface, or both; one that is to be deleted may have neither.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RouteSpec {

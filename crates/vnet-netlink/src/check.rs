@@ -50,7 +50,9 @@ impl Change {
                 self.number(*index)?;
                 own_address(*address)
             }
-            Self::AddRoute(route) | Self::DelRoute(route) => self.route(route),
+            Self::AddRoute(route) | Self::DelRoute(route) => {
+                self.route(route, matches!(self, Self::AddRoute(_)))
+            }
             Self::AddNeighbour { index, ip, .. } | Self::DelNeighbour { index, ip } => {
                 self.number(*index)?;
                 neighbour(*ip)
@@ -123,7 +125,8 @@ impl Change {
         Ok(())
     }
 
-    fn route(&self, route: &RouteSpec) -> Result<(), NetlinkError> {
+    /// Which of the routes to a network is to be deleted need not be said.
+    fn route(&self, route: &RouteSpec, leads: bool) -> Result<(), NetlinkError> {
         let to = Cidr::new(route.to.ip, route.to.prefix)?;
         if let Some(index) = route.index {
             self.number(index)?;
@@ -142,7 +145,7 @@ impl Change {
             Some(gateway) if gateway.is_unspecified() || gateway.is_multicast() => {
                 Err(bad(&format!("{gateway} is no gateway")))
             }
-            None if route.index.is_none() => Err(bad("a route needs a gateway or an interface")),
+            None if leads && route.index.is_none() => Err(bad("a route needs a gateway or an interface")),
             _ => Ok(()),
         }
     }

@@ -90,7 +90,7 @@ impl LinkSet {
 }
 
 impl RouteSpec {
-    fn describe(&self, shown: &mut dyn FnMut(u32) -> String) -> String {
+    pub(crate) fn describe(&self, shown: &mut dyn FnMut(u32) -> String) -> String {
         let mut text = self.to.to_string();
         if let Some(via) = self.via {
             text.push_str(&format!(" through {via}"));

@@ -111,6 +111,12 @@ pub enum NetlinkError {
         /// The number of the namespace.
         space: u32,
     },
+    /// There is no such route in the namespace.
+    #[error("there is no route to {route} in this network namespace")]
+    NoSuchRoute {
+        /// The network, and what was given of gateway and interface.
+        route: String,
+    },
     /// The interface did not reach the state in time.
     #[error("{name} is not {wanted} after {seconds} s: its state is {state}{hint}")]
     NotInTime {
@@ -168,6 +174,7 @@ impl NetlinkError {
             | Self::BadAddress { .. }
             | Self::BadValue { .. } => errno::INVAL,
             Self::NoSuchSpace { .. } => errno::NOENT,
+            Self::NoSuchRoute { .. } => errno::SRCH,
             Self::NotInTime { .. } => errno::TIMEDOUT,
             Self::Socket { source, .. } => source.raw_os_error().unwrap_or(errno::IO),
             Self::Sys(error) => error.errno(),
@@ -234,6 +241,7 @@ fn said(kernel: &Option<String>) -> impl fmt::Display + use<> {
 pub(crate) mod errno {
     pub(crate) const PERM: i32 = 1;
     pub(crate) const NOENT: i32 = 2;
+    pub(crate) const SRCH: i32 = 3;
     pub(crate) const IO: i32 = 5;
     pub(crate) const ACCES: i32 = 13;
     pub(crate) const BUSY: i32 = 16;

@@ -2,7 +2,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use rtnetlink::packet_route::RouteNetlinkMessage;
-use rtnetlink::packet_route::link::{InfoData, InfoKind, InfoVeth, LinkMessage};
+use rtnetlink::packet_route::link::{InfoData, InfoKind, InfoVeth, LinkAttribute, LinkMessage};
 use rtnetlink::{LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth};
 use vnet_sys::{NetNs, SysError, check_name};
 
@@ -313,6 +313,39 @@ impl Netlink {
             0,
         )
         .map_err(|e| missing(e, index))
+    }
+
+    /// Puts the interface into a group, a number that [`delete_group`](Self::delete_group) and `ip link` know.
+    ///
+    /// # Errors
+    /// [`NetlinkError::NoSuchInterface`].
+    pub fn set_group(&self, index: u32, group: u32) -> Result<(), NetlinkError> {
+        let message = LinkUnspec::new_with_index(index)
+            .append_extra_attribute(LinkAttribute::Group(group))
+            .build();
+        self.change(
+            || format!("cannot put {} into group {group}", self.shown(index)),
+            RouteNetlinkMessage::SetLink(message),
+            0,
+        )
+        .map_err(|e| missing(e, index))
+    }
+
+    /// Deletes all interfaces of a group at once, which takes the kernel about as long as one; one that is gone meanwhile
+    /// is none of them.
+    ///
+    /// # Errors
+    /// [`NetlinkError::Refused`] with `ENODEV` when the group is empty, with `EOPNOTSUPP` when it has an interface that
+    /// cannot be deleted; then none is.
+    pub fn delete_group(&self, group: u32) -> Result<(), NetlinkError> {
+        let message = LinkUnspec::new_with_index(0)
+            .append_extra_attribute(LinkAttribute::Group(group))
+            .build();
+        self.change(
+            || format!("cannot delete the interfaces of group {group}"),
+            RouteNetlinkMessage::DelLink(message),
+            0,
+        )
     }
 
     fn create(

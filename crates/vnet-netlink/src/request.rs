@@ -10,7 +10,7 @@ use rtnetlink::packet_route::link::{
 };
 
 use crate::batch::Spaces;
-use crate::change::{Change, LinkSet, PeerEnd, RouteSpec};
+use crate::change::{Change, LinkSet, PeerEnd};
 use crate::{Mac, NetlinkError, address, neighbour, route, tc};
 
 /// One request and its flags beside `NLM_F_REQUEST | NLM_F_ACK`.
@@ -58,8 +58,14 @@ pub(crate) fn requests(change: &Change, spaces: &Spaces<'_>) -> Result<Vec<Reque
         }
         Change::AddAddress { index, address } => (M::NewAddress(address::added(*index, *address)), MAKE),
         Change::DelAddress { index, address } => (M::DelAddress(address::message(*index, *address)), 0),
-        Change::AddRoute(spec) => (M::NewRoute(route_message(spec)?), PUT),
-        Change::DelRoute(spec) => (M::DelRoute(route_message(spec)?), 0),
+        Change::AddRoute(spec) => (
+            M::NewRoute(route::added(spec.to, spec.via, spec.index, spec.metric)?),
+            PUT,
+        ),
+        Change::DelRoute(spec) => (
+            M::DelRoute(route::deleted(spec.to, spec.via, spec.index, spec.metric)?),
+            0,
+        ),
         Change::AddNeighbour { index, ip, mac } => {
             (M::NewNeighbour(neighbour::permanent(*index, *ip, *mac)), PUT)
         }
@@ -171,10 +177,6 @@ fn set_link(index: u32, set: &LinkSet) -> Vec<LinkMessage> {
     }
     flag(&mut message, LinkFlags::Up, up);
     vec![message]
-}
-
-fn route_message(spec: &RouteSpec) -> Result<rtnetlink::packet_route::route::RouteMessage, NetlinkError> {
-    route::message(spec.to, spec.via, spec.index, spec.metric)
 }
 
 fn numbered(index: u32) -> LinkMessage {

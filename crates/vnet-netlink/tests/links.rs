@@ -242,6 +242,9 @@ fn routes_are_added_and_deleted() {
             assert!(text.contains("192.168.9.0/24 dev ep1"), "{text}");
         }
         netlink.del_route(cidr("0.0.0.0/0"), gateway, None).unwrap();
+        let error = netlink.del_route(cidr("0.0.0.0/0"), None, None).unwrap_err();
+        assert!(matches!(error, NetlinkError::NoSuchRoute { .. }), "{error:?}");
+        netlink.del_route(cidr("192.168.9.0/24"), None, None).unwrap();
         let error = netlink
             .add_route(cidr("10.9.0.0/16"), Some("172.16.0.1".parse().unwrap()), None)
             .unwrap_err();

@@ -12,8 +12,6 @@ use crate::protocol::{self, Report, Request};
 /// How long a dropped child may take to die before it is left to its helper.
 const LAST_WAIT: Duration = Duration::from_secs(2);
 
-const SIGKILL: i32 = 9;
-
 /// A running command. Dropping it kills the command, except in a process that was
 /// forked from the one that started it.
 ///
@@ -95,12 +93,7 @@ impl Child {
     /// # Errors
     /// [`SandboxError::BadArgument`] for a number that is no signal.
     pub fn signal(&self, signal: i32) -> Result<(), SandboxError> {
-        if !(1..=64).contains(&signal) {
-            return Err(SandboxError::BadArgument {
-                what: format!("{signal} is no signal"),
-                fix: "give a number from 1 to 64".to_owned(),
-            });
-        }
+        check(signal)?;
         match &self.way {
             Way::Helper { control, .. } => ask(control, Request::Signal(signal)),
             Way::Lab(command) => command.signal(signal)?,
@@ -108,12 +101,38 @@ impl Child {
         Ok(())
     }
 
+    /// Sends a signal to the process group of a command in a lab, which may have outlived
+    /// the command (before Linux 6.9 it is not reached then); a command below a helper of
+    /// its own gets the signal alone.
+    ///
+    /// # Errors
+    /// As [`Child::signal`].
+    pub fn signal_group(&self, signal: i32) -> Result<(), SandboxError> {
+        check(signal)?;
+        match &self.way {
+            Way::Helper { control, .. } => ask(control, Request::Signal(signal)),
+            Way::Lab(command) => command.signal_group(signal),
+        }
+        Ok(())
+    }
+
+    /// Returns whether anyone is left of the command, in a lab of its process group.
+    #[must_use]
+    pub fn has_group(&self) -> bool {
+        match &self.way {
+            Way::Helper { helper, .. } => {
+                !process::readable(helper.as_fd(), Some(Duration::ZERO)).unwrap_or(true)
+            }
+            Way::Lab(command) => command.has_group(),
+        }
+    }
+
     /// Kills the command with its descendants, or in a lab with its process group; does
     /// nothing once it has ended.
     pub fn kill(&self) {
         match &self.way {
             Way::Helper { control, .. } => ask(control, Request::Kill),
-            Way::Lab(command) => command.signal_group(SIGKILL),
+            Way::Lab(command) => command.kill(),
         }
     }
 }
@@ -135,6 +154,16 @@ impl Way {
             Self::Lab(command) => command.report(),
         }
     }
+}
+
+fn check(signal: i32) -> Result<(), SandboxError> {
+    if (1..=64).contains(&signal) {
+        return Ok(());
+    }
+    Err(SandboxError::BadArgument {
+        what: format!("{signal} is no signal"),
+        fix: "give a number from 1 to 64".to_owned(),
+    })
 }
 
 fn ask(control: &OwnedFd, request: Request) {

@@ -54,13 +54,15 @@ pub enum SandboxError {
         /// The program.
         command: String,
     },
-    /// The kernel or its configuration refuses to isolate a lab.
+    /// The kernel or its configuration refuses to isolate a lab, or a node of one.
     #[error("cannot {stage}: {}: {cause}; {fix}", io::Error::from_raw_os_error(*errno))]
     Isolation {
         /// The step that failed, such as `make a user namespace`.
         stage: String,
         /// What the kernel answered.
         errno: i32,
+        /// The node it is about, where it is not about the lab as a whole.
+        node: Option<String>,
         /// Why, as far as this machine's settings tell.
         cause: String,
         /// What to do.
@@ -106,6 +108,12 @@ pub enum SandboxError {
         /// The names it has.
         known: Vec<String>,
     },
+    /// The lab has no node there any more: it was removed.
+    #[error("there is no network namespace with the number {space}: its node was removed")]
+    NoSuchSpace {
+        /// The number of the node's [`Space`](crate::Space).
+        space: u32,
+    },
     /// The network configuration was refused.
     #[error(transparent)]
     Netlink(NetlinkError),
@@ -128,7 +136,7 @@ impl SandboxError {
             Self::LabClosed { .. } => 32,
             Self::OtherVersion { .. } => 71,
             Self::StillRunning { .. } => 110,
-            Self::NoSuchNode { .. } => 2,
+            Self::NoSuchNode { .. } | Self::NoSuchSpace { .. } => 2,
             Self::Netlink(error) => error.errno(),
             Self::Sys(error) => error.errno(),
         }

@@ -29,10 +29,19 @@ pub(crate) enum Fault {
     HelperDied {
         command: String,
     },
+    /// Cause and fix are found by who reads it: it knows the machine's own settings.
+    Isolation {
+        stage: String,
+        errno: i32,
+        node: Option<String>,
+    },
     NoSuchNode {
         lab: String,
         node: String,
         known: Vec<String>,
+    },
+    NoSuchSpace {
+        space: u32,
     },
     Netlink(NetlinkError),
     Sys(SysFault),
@@ -85,7 +94,11 @@ impl From<SandboxError> for Fault {
                 errno,
             },
             SandboxError::HelperDied { command } => Self::HelperDied { command },
+            SandboxError::Isolation {
+                stage, errno, node, ..
+            } => Self::Isolation { stage, errno, node },
             SandboxError::NoSuchNode { lab, node, known } => Self::NoSuchNode { lab, node, known },
+            SandboxError::NoSuchSpace { space } => Self::NoSuchSpace { space },
             SandboxError::Netlink(NetlinkError::Sys(error)) | SandboxError::Sys(error) => sys(error),
             SandboxError::Netlink(error) => Self::Netlink(error),
             other => Self::Sys(SysFault::Os {
@@ -145,7 +158,10 @@ impl From<Fault> for SandboxError {
                 source: io::Error::from_raw_os_error(errno),
             },
             Fault::HelperDied { command } => Self::HelperDied { command },
+            // A lab asks only for what it is allowed, so what fails are limits.
+            Fault::Isolation { stage, errno, node } => crate::lab::isolation_error(stage, errno, true, node),
             Fault::NoSuchNode { lab, node, known } => Self::NoSuchNode { lab, node, known },
+            Fault::NoSuchSpace { space } => Self::NoSuchSpace { space },
             Fault::Netlink(error) => Self::Netlink(error),
             Fault::Sys(fault) => Self::Sys(fault.into()),
         }
@@ -221,6 +237,7 @@ mod tests {
                     min: 68,
                     max: 65521,
                 }),
+                SandboxError::NoSuchSpace { space: 3 },
                 SandboxError::Netlink(NetlinkError::NoSuchInterface { name: name() }),
                 SandboxError::Sys(SysError::MissingDevice {
                     path: "/dev/net/tun".into(),

@@ -64,12 +64,13 @@ mod protocol;
 pub use child::Child;
 pub use command::{Command, Stdio, helper_path, set_helper_path, spawn};
 pub use device::{
-    BridgeSpec, EndSpec, Namespace, Owner, PacketTap, READY_TIMEOUT, Stale, TapDevice, TapSpec, VethSpec, after_fork, before_fork,
+    BridgeSpec, EndSpec, Namespace, Owner, PacketTap, READY_TIMEOUT, Stale, TapDevice, TapSpec, VethSpec,
+    after_fork, before_fork,
 };
 pub use error::SandboxError;
 pub use lab::{
-    ApplyError, ExecRequest, Lab, LabDescription, LabEntry, LabInfo, LabNode, LabOptions, NodeSetup, SocketSpec,
-    Space, Step, TakenPort, labs,
+    ApplyError, ExecRequest, Lab, LabDescription, LabEntry, LabInfo, LabNode, LabOptions, NodeSetup,
+    SocketSpec, Space, Step, TakenPort, labs,
 };
 
 /// Both are handed from thread to thread.

@@ -116,12 +116,7 @@ fn thirty_cycles_leave_neither_descriptor_nor_device() {
         let mut other = second_process(here, "cycles");
         other.kill().unwrap();
         other.wait().unwrap();
-        let left: Vec<_> = here
-            .links()
-            .unwrap()
-            .into_iter()
-            .map(|link| link.name)
-            .collect();
+        let left: Vec<_> = here.links().unwrap().into_iter().map(|link| link.name).collect();
         assert_eq!(left, ["lo"]);
     });
 }
@@ -330,7 +325,9 @@ fn a_veth_pair_passes_frames_when_it_is_returned_and_is_released_once() {
             b: end("ep2", "10.0.0.2/24"),
             ..VethSpec::new("", "")
         };
-        let (a, b) = here.make_veth(&spec, &Namespace::at(there.clone()).unwrap()).unwrap();
+        let (a, b) = here
+            .make_veth(&spec, &Namespace::at(there.clone()).unwrap())
+            .unwrap();
         assert!(a.ready() && b.ready());
         let listener = there
             .run(|| std::net::TcpListener::bind("10.0.0.2:7000").unwrap())
@@ -343,13 +340,7 @@ fn a_veth_pair_passes_frames_when_it_is_returned_and_is_released_once() {
         here.release(&a).unwrap();
         here.release(&a).unwrap();
         assert!(here.try_link("ep1").unwrap().is_none());
-        assert!(
-            Namespace::at(there)
-                .unwrap()
-                .try_link("ep2")
-                .unwrap()
-                .is_none()
-        );
+        assert!(Namespace::at(there).unwrap().try_link("ep2").unwrap().is_none());
     });
 }
 
@@ -390,10 +381,7 @@ fn a_bridge_takes_a_tap_and_a_veth_as_ports() {
             })
             .unwrap_err();
         assert!(error.to_string().contains("no interface nope"), "{error}");
-        assert!(
-            here.try_link("br0").unwrap().is_none(),
-            "nothing is left"
-        );
+        assert!(here.try_link("br0").unwrap().is_none(), "nothing is left");
         let down = here.link("ep1").unwrap();
         here.set_down(down.index).unwrap();
         let idle = BridgeSpec {

@@ -30,9 +30,19 @@ pub fn has_sys_admin() -> bool {
     has(CapabilitySet::SYS_ADMIN)
 }
 
+/// Tells whether the calling thread may make network namespaces and configure those it
+/// makes: CAP_SYS_ADMIN and CAP_NET_ADMIN, whoever owns the one it is in.
+#[must_use]
+pub fn may_make_networks() -> bool {
+    in_effect(CapabilitySet::SYS_ADMIN | CapabilitySet::NET_ADMIN)
+}
+
 fn has(capability: CapabilitySet) -> bool {
-    rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(capability))
-        && owns_namespace()
+    in_effect(capability) && owns_namespace()
+}
+
+fn in_effect(wanted: CapabilitySet) -> bool {
+    rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(wanted))
 }
 
 /// What no lab needs: it concerns the machine and not a namespace.

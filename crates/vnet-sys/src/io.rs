@@ -1,7 +1,21 @@
 //! Reads and writes of a header and a frame in one call.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::os::fd::AsFd;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, RawFd};
+
+/// Returns the inode of what a descriptor names: a socket's is its own alone. `None` for a
+/// number that is not open.
+#[must_use]
+pub fn inode(fd: RawFd) -> Option<u64> {
+    let mut stat = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: `stat` is room for the answer; the kernel refuses a number that is not open.
+    if unsafe { libc::fstat(fd, stat.as_mut_ptr()) } != 0 {
+        return None;
+    }
+    // SAFETY: fstat filled it, as it did not fail.
+    Some(unsafe { stat.assume_init() }.st_ino)
+}
 
 /// Writes `hdr` and `frame` as one frame.
 ///

@@ -68,7 +68,7 @@ impl Kind {
     }
 
     /// Returns the name the kernel's files have for it: that of its file below
-    /// /proc/<pid>/ns, and a part of that of its limit in /proc/sys/user.
+    /// `/proc/<pid>/ns`, and a part of that of its limit in /proc/sys/user.
     #[must_use]
     pub fn file(self) -> &'static str {
         match self {

@@ -22,8 +22,10 @@ pub struct Received {
     pub len: usize,
     /// The descriptors that came with it, close-on-exec.
     pub fds: Vec<OwnedFd>,
-    /// Whether bytes or descriptors did not fit and are lost.
+    /// Whether bytes did not fit, or more than [`MOST_FDS`] descriptors came: they are lost.
     pub cut: bool,
+    /// Whether descriptors are lost because this process may have no more (`ulimit -n`).
+    pub lost_fds: bool,
 }
 
 /// Makes two sockets that talk to each other.
@@ -81,6 +83,7 @@ pub fn recv(socket: BorrowedFd<'_>, buffer: &mut [u8], wait: bool) -> io::Result
                     len: 0,
                     fds: Vec::new(),
                     cut: false,
+                    lost_fds: false,
                 });
             }
             Err(errno) => return Err(errno.into()),
@@ -92,10 +95,13 @@ pub fn recv(socket: BorrowedFd<'_>, buffer: &mut [u8], wait: bool) -> io::Result
             fds.extend(rights);
         }
     }
+    let lost = answer.flags.contains(ReturnFlags::CTRUNC);
+    let too_many = lost && fds.len() >= MOST_FDS;
     Ok(Received {
         len: answer.bytes,
+        cut: answer.flags.contains(ReturnFlags::TRUNC) || too_many,
+        lost_fds: lost && !too_many,
         fds,
-        cut: answer.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC),
     })
 }
 
@@ -124,25 +130,42 @@ pub fn accept(listener: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 /// Calls a listener by its name.
 ///
 /// # Errors
-/// `ConnectionRefused` when nobody listens under the name.
+/// `ConnectionRefused` when nobody listens under the name, `WouldBlock` when it has not
+/// taken the callers before.
 pub fn connect_abstract(name: &str) -> io::Result<OwnedFd> {
-    let socket = socket_with(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC,
-        None,
-    )?;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
     connect(&socket, &SocketAddrUnix::new_abstract_name(name.as_bytes())?)?;
+    rustix::io::ioctl_fionbio(&socket, false)?;
     Ok(socket)
 }
 
-/// Returns the user who connected the other end, as a number of this process's user
-/// namespace; users that have none there all look like user 65534.
+/// Returns the user who connected the other end, or listens there, as a number of this
+/// process's user namespace; nothing for one that has no number there.
 ///
 /// # Errors
 /// What `getsockopt(2)` answers.
-pub fn peer_uid(socket: impl AsFd) -> io::Result<u32> {
-    Ok(sockopt::socket_peercred(socket)?.uid.as_raw())
+pub fn peer_uid(socket: impl AsFd) -> io::Result<Option<u32>> {
+    let uid = sockopt::socket_peercred(socket)?.uid.as_raw();
+    // The kernel shows users without a number as this one, which is somebody's where it is mapped.
+    let overflow = std::fs::read_to_string("/proc/sys/kernel/overflowuid");
+    let overflow = overflow.ok().and_then(|text| text.trim().parse().ok());
+    if uid != overflow.unwrap_or(65534) {
+        return Ok(Some(uid));
+    }
+    let map = std::fs::read_to_string("/proc/self/uid_map")?;
+    Ok(is_mapped(&map, uid).then_some(uid))
+}
+
+/// Tells whether a uid_map (user_namespaces(7)) has the user.
+fn is_mapped(map: &str, uid: u32) -> bool {
+    map.lines().any(|line| {
+        let numbers: Vec<u32> = line
+            .split_ascii_whitespace()
+            .filter_map(|word| word.parse().ok())
+            .collect();
+        matches!(numbers.as_slice(), [first, _, count] if uid.checked_sub(*first).is_some_and(|at| at < *count))
+    })
 }
 
 /// Ends a connection at both ends, whoever else holds copies of it.
@@ -200,8 +223,20 @@ mod tests {
             accept(listener.as_fd()).unwrap_err().kind(),
             io::ErrorKind::WouldBlock
         );
-        let _caller = connect_abstract(&name).unwrap();
+        let caller = connect_abstract(&name).unwrap();
         let called = accept(listener.as_fd()).unwrap();
-        assert_eq!(peer_uid(&called).unwrap(), rustix::process::getuid().as_raw());
+        let own = Some(rustix::process::getuid().as_raw());
+        assert_eq!(peer_uid(&called).unwrap(), own);
+        assert_eq!(peer_uid(&caller).unwrap(), own, "and tells who listens");
+    }
+
+    #[test]
+    fn a_user_without_a_number_is_told_from_one_who_has_it() {
+        assert!(is_mapped("         0          0 4294967295\n", 65534));
+        assert!(is_mapped("0 1000 1\n1 100000 65536\n", 65534));
+        assert!(is_mapped("65534 65534 1\n", 65534));
+        for map in ["", "0 1000 1\n", "0 100000 65534\n", "65535 0 10\n", "0\n"] {
+            assert!(!is_mapped(map, 65534), "{map:?}");
+        }
     }
 }

@@ -239,9 +239,13 @@ pub fn output(lab: &Lab, space: u32, mut command: Command) -> (Exit, String) {
 }
 
 /// Runs a shell line in a space and returns what it wrote; it must succeed.
+///
+/// It starts in `/`: a directory of the caller's below a private /tmp would show in the node.
 pub fn shell(lab: &Lab, space: u32, line: impl Into<OsString>) -> String {
     let line = line.into();
-    let (exit, text) = output(lab, space, Command::shell(line.clone()));
+    let mut command = Command::shell(line.clone());
+    command.cwd = Some("/".into());
+    let (exit, text) = output(lab, space, command);
     assert!(exit.success(), "{}: {exit:?}: {text}", line.display());
     text
 }

@@ -247,6 +247,57 @@ fn routes_are_added_replaced_and_deleted() {
 }
 
 #[test]
+fn a_route_is_deleted_by_its_network_alone() {
+    with_node(|lab| {
+        let onlink = RouteSpec {
+            to: cidr("10.98.0.0/16"),
+            via: None,
+            index: Some(16),
+            metric: None,
+        };
+        let routes = [
+            route("10.99.0.0/16", "10.0.0.254"),
+            route("0.0.0.0/0", "10.0.0.254"),
+            route("::/0", "fd00::fe"),
+            onlink,
+        ];
+        for route in routes {
+            let to = route.to;
+            let gone = Change::DelRoute(RouteSpec {
+                to,
+                via: None,
+                index: None,
+                metric: None,
+            });
+            lab.apply(1, &[Change::AddRoute(route)]);
+            lab.apply(1, std::slice::from_ref(&gone));
+            let routes = lab.batch(1).routes().unwrap();
+            assert!(routes.iter().all(|route| route.to != to), "{routes:?}");
+            let error = lab.try_apply(1, &[gone]).unwrap_err().error;
+            assert!(matches!(error, NetlinkError::NoSuchRoute { .. }), "{error:?}");
+            assert!(
+                error.to_string().contains(&format!("no route to {to}")),
+                "{error}"
+            );
+            assert_eq!(error.errno(), 3);
+        }
+        // What is given must fit.
+        let kept = route("10.99.0.0/16", "10.0.0.254");
+        lab.apply(1, &[Change::AddRoute(kept.clone())]);
+        let error = lab
+            .try_apply(1, &[Change::DelRoute(route("10.99.0.0/16", "10.0.0.253"))])
+            .unwrap_err()
+            .error;
+        assert!(
+            error.to_string().contains("10.99.0.0/16 through 10.0.0.253"),
+            "{error}"
+        );
+        let routes = lab.batch(1).routes().unwrap();
+        assert!(routes.iter().any(|route| route.to == kept.to), "{routes:?}");
+    });
+}
+
+#[test]
 fn neighbours_are_fixed_and_forgotten() {
     with_node(|lab| {
         for ip in ["10.0.0.7", "fd00::7"] {

@@ -94,12 +94,17 @@ impl Keeper {
     }
 
     /// Returns nothing when the keeper is gone.
-    fn exchange(&mut self, request: &DeviceRequest, spaces: &[&NetNs]) -> Option<Result<Answer, SandboxError>> {
+    fn exchange(
+        &mut self,
+        request: &DeviceRequest,
+        spaces: &[&NetNs],
+    ) -> Option<Result<Answer, SandboxError>> {
         let fds: Vec<_> = spaces.iter().map(AsFd::as_fd).collect();
         packets::send(self.socket.as_fd(), request, &fds).ok()?;
         match self.inbox.next::<DeviceReply>(self.socket.as_fd()) {
             Ok(Some((DeviceReply::Failed(fault), _))) => Some(Err(fault.into())),
-            Ok(Some(answer)) => Some(Ok(answer)),
+            Ok(Some((reply, Ok(fds)))) => Some(Ok((reply, fds))),
+            Ok(Some((_, Err(no_room)))) => Some(Err(no_room.of("this process"))),
             Ok(None) | Err(_) => None,
         }
     }

@@ -116,7 +116,9 @@ impl Namespace {
     /// # Errors
     /// [`NetlinkError::NoSuchInterface`]; [`SandboxError::Sys`] when it cannot be a name.
     pub fn link(&self, name: &str) -> Result<Interface, SandboxError> {
-        self.one(&DeviceRequest::Link { name: name.to_owned() })
+        self.one(&DeviceRequest::Link {
+            name: name.to_owned(),
+        })
     }
 
     /// Returns the interface of that name, or nothing when there is none.
@@ -279,7 +281,11 @@ impl Namespace {
             index: interface.index,
             owner: Owner::this_process(),
         };
-        self.ask(&request).map(drop)
+        match self.ask(&request) {
+            // With the lab everything in it has gone, and with a node what was in it.
+            Ok(_) | Err(SandboxError::LabClosed { .. } | SandboxError::NoSuchSpace { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     pub(super) fn edit(&self, index: u32, edit: Edit) -> Result<(), SandboxError> {
@@ -341,9 +347,8 @@ impl Namespace {
 
     /// Chooses the number of a device to be made; the kernel does outside of a lab.
     pub(super) fn number(&self, asked: Option<u32>) -> Option<u32> {
-        asked.or_else(|| {
-            matches!(self.way, Way::Lab(..)).then(|| NEXT_NUMBER.fetch_add(1, Ordering::Relaxed))
-        })
+        asked
+            .or_else(|| matches!(self.way, Way::Lab(..)).then(|| NEXT_NUMBER.fetch_add(1, Ordering::Relaxed)))
     }
 
     pub(super) fn refuse_persistent(&self, persist: bool, name: &str) -> Result<(), SandboxError> {
@@ -367,12 +372,9 @@ impl Namespace {
         let owner = alias
             .and_then(|alias| Some(alias.parse::<Owner>().ok()?.describe()))
             .or_else(|| match &self.way {
-                Way::Local(_) | Way::Kept(_) => Some(
-                    self.ns
-                        .run(|| vnet_sys::tun::holder(&name))
-                        .ok()??
-                        .to_string(),
-                ),
+                Way::Local(_) | Way::Kept(_) => {
+                    Some(self.ns.run(|| vnet_sys::tun::holder(&name)).ok()??.to_string())
+                }
                 Way::Lab(..) => None,
             });
         SandboxError::Busy { name, owner }

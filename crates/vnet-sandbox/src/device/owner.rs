@@ -43,6 +43,14 @@ impl Owner {
         }
     }
 
+    /// Returns the number of a group of interfaces that are this process's to delete. Nobody puts any other interface into
+    /// it, and those of two processes with one number only while both are dead.
+    pub(crate) fn group(&self) -> u32 {
+        // Groups below that are for people.
+        let start = (self.start & u64::from(u32::MAX)) as u32;
+        (self.pid.rotate_left(16) ^ start) | 0x4000_0000
+    }
+
     pub(crate) fn life(&self) -> Life {
         if self.pidns != pid_namespace() {
             return Life::Unknown;

@@ -32,11 +32,7 @@ impl Namespace {
     /// # Errors
     /// [`SandboxError::BadArgument`] outside of a lab and for what only a TAP can have, else as
     /// [`Namespace::make_veth`].
-    pub fn make_packet_tap(
-        &self,
-        spec: &TapSpec,
-        options: PacketOptions,
-    ) -> Result<PacketTap, SandboxError> {
+    pub fn make_packet_tap(&self, spec: &TapSpec, options: PacketOptions) -> Result<PacketTap, SandboxError> {
         let bad = |what: &str, fix: &str| SandboxError::BadArgument {
             what: format!("{} {what}", spec.name),
             fix: fix.to_owned(),

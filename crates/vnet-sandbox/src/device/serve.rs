@@ -1,6 +1,6 @@
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use vnet_sys::{NetNs, SysError};
+use vnet_sys::NetNs;
 
 use super::local::{Answer, Local};
 use super::request::{DeviceReply, DeviceRequest};
@@ -16,15 +16,8 @@ pub(crate) fn serve<'a>(
 ) -> (DeviceReply, Vec<OwnedFd>) {
     let open = |number| -> Option<NetNs> { NetNs::from_fd(find(number)?.try_clone_to_owned().ok()?).ok() };
     let answer = || -> Result<Answer, SandboxError> {
-        let ns = open(space).ok_or_else(|| no_such(space))?;
+        let ns = open(space).ok_or(SandboxError::NoSuchSpace { space })?;
         Local::open(ns)?.execute(request, &open)
     };
     answer().unwrap_or_else(|error| (DeviceReply::Failed(error.into()), Vec::new()))
-}
-
-fn no_such(space: u32) -> SandboxError {
-    SandboxError::Sys(SysError::Os {
-        what: format!("there is no network namespace with the number {space}"),
-        source: std::io::Error::from_raw_os_error(2),
-    })
 }

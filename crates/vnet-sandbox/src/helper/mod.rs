@@ -27,8 +27,12 @@ mod serve;
 mod tree;
 
 use std::ffi::{OsStr, OsString};
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::process::ExitCode;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 
 /// What the helper is started for: a lab.
 pub(crate) const LAB: &str = "lab";
@@ -107,6 +111,23 @@ fn parse(mut args: impl Iterator<Item = OsString>) -> Option<Task> {
             return (!task.argv.is_empty()).then_some(task);
         } else {
             return None;
+        }
+    }
+}
+
+/// Waits until the process that started the helper says something; nothing when it is
+/// gone. A child it has forked may hold its end of the socket open.
+pub(crate) fn wait_for(control: BorrowedFd<'_>, parent: BorrowedFd<'_>) -> Option<()> {
+    loop {
+        let mut fds = [
+            PollFd::from_borrowed_fd(control, PollFlags::IN),
+            PollFd::from_borrowed_fd(parent, PollFlags::IN),
+        ];
+        match poll(&mut fds, None) {
+            Ok(_) if !fds[1].revents().is_empty() => return None,
+            Ok(_) if !fds[0].revents().is_empty() => return Some(()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(_) => return None,
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::fs;
 use std::io;
 
+use rustix::thread::CapabilitySet;
+
 use super::message::IN_CHROOT;
 use crate::SandboxError;
 
@@ -16,12 +18,18 @@ const USERS: i32 = 87;
 const INSTALL_PROFILE: &str = "vnet doctor --apparmor-profile | sudo tee /etc/apparmor.d/vnet-helper && \
     sudo apparmor_parser -r /etc/apparmor.d/vnet-helper";
 
-/// Says why a stage of the isolation failed, as far as this machine's settings tell.
-pub(crate) fn isolation_error(stage: String, errno: i32, rootless: bool) -> SandboxError {
+/// Says why a stage of the isolation of a lab, or of one node of it, failed, as far as this machine's settings tell.
+pub(crate) fn isolation_error(
+    stage: String,
+    errno: i32,
+    rootless: bool,
+    node: Option<String>,
+) -> SandboxError {
     let (cause, fix) = explain(&stage, errno, rootless, &Settings::read());
     SandboxError::Isolation {
         stage,
         errno,
+        node,
         cause,
         fix,
     }
@@ -38,6 +46,8 @@ struct Settings {
     profile: Option<String>,
     seccomp: bool,
     no_new_privs: bool,
+    /// This process is root, and lacks the capability CAP_SETFCAP.
+    weak_root: bool,
     /// The limits of /proc/sys/user that can be read: their names and values.
     limits: Vec<(&'static str, String)>,
 }
@@ -71,6 +81,9 @@ impl Settings {
                 .and_then(|current| Some(current.strip_suffix(" (enforce)")?.to_owned())),
             seccomp: is("Seccomp:", "2"),
             no_new_privs: is("NoNewPrivs:", "1"),
+            weak_root: rustix::process::geteuid().is_root()
+                && rustix::thread::capabilities(None)
+                    .is_ok_and(|sets| !sets.effective.contains(CapabilitySet::SETFCAP)),
             limits: LIMITS
                 .iter()
                 .filter_map(|(_, key)| Some((*key, sysctl(key)?)))
@@ -114,6 +127,20 @@ fn limit(stage: &str, settings: &Settings) -> (String, String) {
 }
 
 fn refusal(stage: &str, errno: i32, rootless: bool, settings: &Settings) -> (String, String) {
+    if stage == IN_CHROOT {
+        return (
+            "this process runs in a chroot, which the commands of a lab would leave".to_owned(),
+            "run it outside, or enter that directory with a tool that pivots the root, such as bwrap or systemd-nspawn"
+                .to_owned(),
+        );
+    }
+    if stage.starts_with("map ") && settings.weak_root {
+        return (
+            "this process is root without the capability CAP_SETFCAP, and the kernel gives such a root no user namespace"
+                .to_owned(),
+            "run as an ordinary user, or as root with all capabilities".to_owned(),
+        );
+    }
     let user = stage.contains("user namespace");
     let restricted = rootless && settings.apparmor_restrict.as_deref() == Some("1");
     if user && settings.clone.as_deref() == Some("0") {
@@ -220,6 +247,11 @@ mod tests {
                 with(|s| s.profile = some("docker-default")),
                 ("mount a file system in memory", ACCES),
                 ["docker-default", "apparmor=unconfined"],
+            ),
+            (
+                with(|s| s.weak_root = true),
+                ("map the user into a user namespace", PERM),
+                ["CAP_SETFCAP", "ordinary user"],
             ),
             (
                 ubuntu(),

@@ -5,9 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 use vnet_sys::seqpacket;
 
-use super::message::{GREETING, Reply, VERSION};
-use super::packets;
-use super::packets::Inbox;
+use super::message::{GREETING, Reply, Request, SignalRequest, VERSION};
+use super::packets::{self, Fds, Inbox};
 use crate::SandboxError;
 
 /// The client's end of a socket to a lab's helper: one request at a time.
@@ -54,7 +53,15 @@ impl Connection {
     ) -> Result<(Reply, Vec<OwnedFd>), SandboxError> {
         match self.exchange(request, fds)? {
             (Reply::Failed(fault), _) => Err(fault.into()),
-            answer => Ok(answer),
+            (reply, Ok(fds)) => Ok((reply, fds)),
+            (reply, Err(no_room)) => {
+                if let Reply::Spawned { pid } = reply {
+                    // Nobody could wait for it or end it.
+                    let kill = Request::Signal(SignalRequest { pid, signal: 9 });
+                    drop(self.exchange::<Reply>(&kill, &[]));
+                }
+                Err(no_room.of("this process"))
+            }
         }
     }
 
@@ -63,7 +70,7 @@ impl Connection {
         &self,
         request: &impl Serialize,
         fds: &[BorrowedFd<'_>],
-    ) -> Result<(T, Vec<OwnedFd>), SandboxError> {
+    ) -> Result<(T, Fds), SandboxError> {
         let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
         packets::send(self.socket.as_fd(), request, fds).map_err(|e| self.broken(&e))?;
         match inbox.next(self.socket.as_fd()) {

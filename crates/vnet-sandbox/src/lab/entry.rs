@@ -1,6 +1,9 @@
 use std::ffi::OsString;
 use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use vnet_sys::{SysError, seqpacket};
@@ -8,6 +11,9 @@ use vnet_sys::{SysError, seqpacket};
 use super::message::{DoorRequest, Reply};
 use super::{Connection, spawn};
 use crate::{Child, Command, SandboxError, Stdio};
+
+/// How long a lab may take to let the callers before this one in.
+const FULL: Duration = Duration::from_secs(1);
 
 /// A running lab, of this process or another of the same user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +74,13 @@ pub struct ExecRequest {
 pub fn labs() -> Vec<LabEntry> {
     let uid = rustix::process::geteuid().as_raw();
     let sockets = fs::read_to_string("/proc/net/unix").unwrap_or_default();
-    let mut found: Vec<_> = sockets.lines().filter_map(|line| entry(line, uid)).collect();
+    let deadline = Instant::now() + FULL;
+    let mut found: Vec<_> = sockets
+        .lines()
+        .filter_map(|line| entry(line, uid))
+        // Everybody may take any name.
+        .filter(|entry| entry.call(deadline).is_ok_and(|(_, owner)| owner == Some(uid)))
+        .collect();
     found.sort_by(|a, b| (&a.name, a.pid).cmp(&(&b.name, b.pid)));
     found
 }
@@ -128,16 +140,39 @@ impl LabEntry {
         spawn::spawn(&connection, &command, request.tty, make)
     }
 
+    /// Connects to whoever listens, and returns whose process that is.
+    fn call(&self, deadline: Instant) -> io::Result<(OwnedFd, Option<u32>)> {
+        loop {
+            match seqpacket::connect_abstract(&self.socket) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                outcome => {
+                    let socket = outcome?;
+                    let owner = seqpacket::peer_uid(&socket)?;
+                    return Ok((socket, owner));
+                }
+            }
+        }
+    }
+
     fn connect(&self) -> Result<Connection, SandboxError> {
-        let socket = seqpacket::connect_abstract(&self.socket).map_err(|source| match source.kind() {
-            std::io::ErrorKind::ConnectionRefused => SandboxError::LabClosed {
-                lab: self.name.clone(),
-            },
-            _ => SandboxError::Sys(SysError::Os {
-                what: format!("cannot reach lab {}", self.name),
-                source,
-            }),
-        })?;
+        let closed = || SandboxError::LabClosed {
+            lab: self.name.clone(),
+        };
+        let (socket, owner) = self
+            .call(Instant::now() + FULL)
+            .map_err(|source| match source.kind() {
+                io::ErrorKind::ConnectionRefused => closed(),
+                _ => SandboxError::Sys(SysError::Os {
+                    what: format!("cannot reach lab {}", self.name),
+                    source,
+                }),
+            })?;
+        // Anybody else would be handed this user's environment and streams.
+        if owner != Some(0) && owner != Some(rustix::process::geteuid().as_raw()) {
+            return Err(closed());
+        }
         let connection = Connection::new(socket, &self.name);
         connection.greet()?;
         connection.greeted()?;

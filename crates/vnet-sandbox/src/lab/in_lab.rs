@@ -10,6 +10,8 @@ use super::message::{Request, SignalRequest};
 use crate::SandboxError;
 use crate::protocol::Report;
 
+const SIGKILL: i32 = 9;
+
 /// A command that runs in a lab.
 ///
 /// Its end comes through a pipe of its own, so that waiting for it never waits for
@@ -57,13 +59,27 @@ impl InLab {
         Ok(process::send(self.pidfd.as_fd(), signal)?)
     }
 
-    /// Signals its process group while it has not ended itself.
-    pub(crate) fn signal_group(&self, signal: i32) {
-        if process::readable(self.pidfd.as_fd(), Some(Duration::ZERO)).unwrap_or(false) {
-            return;
+    /// Kills its process group while it has not ended itself.
+    pub(crate) fn kill(&self) {
+        if !self.has_ended() {
+            self.signal_group(SIGKILL);
         }
+    }
+
+    fn has_ended(&self) -> bool {
+        process::readable(self.pidfd.as_fd(), Some(Duration::ZERO)).unwrap_or(false)
+    }
+
+    /// Returns whether its process group has anyone in it.
+    pub(crate) fn has_group(&self) -> bool {
+        // Before Linux 6.9 nothing is known of the group of a command that has ended.
+        process::send_to_group(self.pidfd.as_fd(), 0).unwrap_or_else(|_| !self.has_ended())
+    }
+
+    /// Signals its process group, which may have outlived it.
+    pub(crate) fn signal_group(&self, signal: i32) {
         if process::send_to_group(self.pidfd.as_fd(), signal).is_err() {
-            // Before Linux 6.9 only by number, which means the right group within the lab alone.
+            // Before Linux 6.9 only by number, which means the right group within the lab alone, while the command runs.
             let request = Request::Signal(SignalRequest {
                 pid: self.pid,
                 signal,

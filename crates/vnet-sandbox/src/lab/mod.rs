@@ -16,7 +16,7 @@ mod step;
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use vnet_sys::process::{self, Process};
 
@@ -34,6 +34,9 @@ pub use step::{ApplyError, NodeSetup, Space, Step};
 
 /// How long a dropped lab may take to end before it is left to its helper.
 const LAST_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a killed lab may take to be gone.
+const KILLED: Duration = Duration::from_secs(1);
 
 /// A private network: namespaces below a helper process that ends with this value, or
 /// with this process by whatever cause, and leaves nothing.
@@ -91,15 +94,16 @@ impl Lab {
         process::readable(self.helper.as_fd(), Some(Duration::ZERO)).unwrap_or(true)
     }
 
-    /// Ends the lab and waits, at most `timeout`, until all its processes are gone. A
-    /// lab that has ended is no error.
+    /// Ends the lab and waits, at most `timeout`, until all its processes are gone. When
+    /// the time is over the helper is killed, which is given another second. A lab that has
+    /// ended is no error.
     ///
     /// # Errors
     /// [`SandboxError::StillRunning`] when a process hangs
     /// in the kernel; it ends when the kernel lets go of it.
     pub fn close(&self, timeout: Duration) -> Result<(), SandboxError> {
         self.connection.end();
-        if process::readable(self.helper.as_fd(), Some(timeout))? {
+        if process::readable(self.helper.as_fd(), Some(timeout))? || self.kill()? {
             // Reaping is all this is for, and an embedding program may have reaped all its children.
             drop(self.helper.wait(Some(Duration::ZERO)));
             return Ok(());
@@ -109,6 +113,26 @@ impl Lab {
             helper: self.info.helper,
             seconds: timeout.as_secs_f64(),
         })
+    }
+}
+
+impl Lab {
+    /// Kills the helper, and so the lab; tells whether both are gone.
+    fn kill(&self) -> Result<bool, SandboxError> {
+        let inside: Vec<OwnedFd> = process::all()
+            .into_iter()
+            .filter(|stat| stat.ppid == self.info.helper)
+            .filter_map(|stat| process::open(stat.pid).ok())
+            .collect();
+        self.helper.signal(9)?;
+        let deadline = Instant::now() + KILLED;
+        for process in std::iter::once(self.helper.as_fd()).chain(inside.iter().map(AsFd::as_fd)) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if !process::readable(process, Some(left))? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 

@@ -54,7 +54,7 @@ impl Lab {
     /// configuration refuses a namespace; [`SandboxError::NoHelper`].
     pub fn open(options: &LabOptions) -> Result<Self, SandboxError> {
         check_name("lab", &options.name)?;
-        let rootless = options.rootless.unwrap_or_else(|| !may_isolate());
+        let rootless = options.rootless.unwrap_or_else(|| !caps::may_make_networks());
         let path = helper_path();
         rustix::fs::access(&path, Access::EXEC_OK).map_err(|e| SandboxError::NoHelper {
             path: path.clone(),
@@ -108,15 +108,10 @@ impl Lab {
                 helper: process,
                 starter: std::process::id(),
             }),
-            Ok(Opened::Failed { stage, errno }) => failed(isolation_error(stage, errno, rootless)),
+            Ok(Opened::Failed { stage, errno }) => failed(isolation_error(stage, errno, rootless, None)),
             Err(error) => failed(error),
         }
     }
-}
-
-/// Tells whether this process may make namespaces and configure them as it is.
-fn may_isolate() -> bool {
-    caps::has_sys_admin() && caps::has_net_admin()
 }
 
 /// Refuses what cannot name a lab, a node or a host.

@@ -224,7 +224,7 @@ fn grow_receive_buffer(fd: BorrowedFd<'_>, bytes: usize) -> rustix::io::Result<(
         .or_else(|_| sockopt::set_socket_recv_buffer_size(fd, bytes))
 }
 
-fn bind(fd: BorrowedFd<'_>, ifindex: i32, protocol: u16) -> rustix::io::Result<()> {
+pub(crate) fn bind(fd: BorrowedFd<'_>, ifindex: i32, protocol: u16) -> rustix::io::Result<()> {
     let address = libc::sockaddr_ll {
         sll_family: libc::AF_PACKET as u16,
         sll_protocol: protocol.to_be(),

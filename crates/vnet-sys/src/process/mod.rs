@@ -142,11 +142,12 @@ pub fn send(pidfd: BorrowedFd<'_>, signal: i32) -> Result<(), SysError> {
 }
 
 /// Sends a signal to the process group whose number is that of the process behind a
-/// pidfd; a group that is empty is no error.
+/// pidfd, which may have ended, and returns whether there was anyone in the group;
+/// signal 0 only asks that.
 ///
 /// # Errors
 /// [`SysError::Os`]: `EINVAL` before Linux 6.9 and for a number that is no signal.
-pub fn send_to_group(pidfd: BorrowedFd<'_>, signal: i32) -> Result<(), SysError> {
+pub fn send_to_group(pidfd: BorrowedFd<'_>, signal: i32) -> Result<bool, SysError> {
     /// `PIDFD_SIGNAL_PROCESS_GROUP` (`linux/pidfd.h`).
     const GROUP: libc::c_uint = 4;
     // SAFETY: the call takes numbers only; a null pointer asks for the usual signal information.
@@ -160,10 +161,10 @@ pub fn send_to_group(pidfd: BorrowedFd<'_>, signal: i32) -> Result<(), SysError>
         )
     };
     if result == 0 {
-        return Ok(());
+        return Ok(true);
     }
     match last_errno() {
-        Errno::SRCH => Ok(()),
+        Errno::SRCH => Ok(false),
         errno => Err(SysError::os(
             format!("cannot send signal {signal} to a process group"),
             errno,
@@ -177,7 +178,7 @@ pub fn send_to_group(pidfd: BorrowedFd<'_>, signal: i32) -> Result<(), SysError>
 /// # Errors
 /// [`SysError::Os`].
 pub fn readable(fd: BorrowedFd<'_>, timeout: Option<Duration>) -> Result<bool, SysError> {
-    let deadline = timeout.map(|t| Instant::now() + t);
+    let deadline = timeout.and_then(|t| Instant::now().checked_add(t));
     loop {
         let left = deadline.map(|d| timespec(d.saturating_duration_since(Instant::now())));
         let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];

@@ -10,6 +10,7 @@ use rustix::io::{Errno, fcntl_dupfd_cloexec};
 
 use super::{Process, open};
 use crate::SysError;
+use crate::error::last_errno;
 
 /// Copies of inherited descriptors are made from this number on, out of the way of
 /// the numbers they get in the new process.
@@ -102,11 +103,26 @@ pub fn spawn(spawn: &Spawn<'_>) -> Result<Process, SysError> {
     if result != 0 {
         return Err(os(result));
     }
-    let pid = pid.unsigned_abs();
-    Ok(Process {
-        pid,
-        pidfd: open(pid)?,
-    })
+    match open(pid.unsigned_abs()) {
+        Ok(pidfd) => Ok(Process {
+            pid: pid.unsigned_abs(),
+            pidfd,
+        }),
+        Err(error) => {
+            end(pid);
+            Err(error)
+        }
+    }
+}
+
+/// Kills and reaps a child that cannot be held by a pidfd.
+fn end(pid: libc::pid_t) {
+    // SAFETY: both calls take numbers, and a null pointer where no status is wanted. The number is the child's own as long
+    // as nobody has reaped it.
+    unsafe {
+        libc::kill(pid, libc::SIGKILL);
+        while libc::waitpid(pid, ptr::null_mut(), 0) < 0 && last_errno() == Errno::INTR {}
+    }
 }
 
 fn pointers(texts: &[CString]) -> Vec<*mut c_char> {

@@ -24,6 +24,12 @@ use crate::protocol::Report;
 /// How long killed processes may take to go before they are left to the kernel.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
+/// How long a process may take to become its program.
+const START: Duration = Duration::from_secs(5);
+
+/// The stage of a process that does not say which it is at.
+const LATE: u8 = 0;
+
 /// Who started a command: the lab's client is 0, callers of its socket have numbers of
 /// their own.
 pub(super) type Caller = u64;
@@ -124,8 +130,10 @@ impl Commands {
         let (process, told) =
             launch(&child).map_err(|e| failed_io(format!("cannot start a process for {shown}"), e))?;
         if let Some((stage, errno)) = told {
-            // It has ended, or is about to; nobody else reaps it.
-            drop(process.wait(None));
+            if stage != LATE {
+                // It has ended, or is about to; nobody else reaps it.
+                drop(process.wait(None));
+            }
             return Err(not_started(stage_name(stage, &path.display().to_string()), errno));
         }
         let (reader, writer) = io::pipe().map_err(|e| {
@@ -284,6 +292,12 @@ fn launch(child: &Child<'_>) -> io::Result<(Process, Option<(u8, Errno)>)> {
         127
     })?;
     drop(writer);
+    // A directory or a program on a server that does not answer must not stop the lab.
+    if !process::readable(reader.as_fd(), Some(START)).map_err(|e| io::Error::from_raw_os_error(e.errno()))? {
+        // It is reaped when the kernel lets go of it.
+        drop(process.signal(9));
+        return Ok((process, Some((LATE, Errno::TIMEDOUT))));
+    }
     let mut told = Vec::new();
     // The program's start closes the child's end.
     reader.read_to_end(&mut told)?;
@@ -333,7 +347,12 @@ impl Child<'_> {
 }
 
 fn stage_name(stage: u8, directory: &str) -> String {
-    if stage == Stage::Enter as u8 {
+    if stage == LATE {
+        format!(
+            "neither the program nor directory {directory} answers within {} s",
+            START.as_secs()
+        )
+    } else if stage == Stage::Enter as u8 {
         "cannot enter the node".to_owned()
     } else if stage == Stage::Directory as u8 {
         format!("cannot change to directory {directory}")

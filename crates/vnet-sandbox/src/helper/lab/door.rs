@@ -2,16 +2,20 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use super::command::Caller;
-use super::serve::Server;
+use super::serve::{HELPER, Server};
 use crate::SandboxError;
 use crate::lab::message::{DoorRequest, Reply, VERSION};
-use crate::lab::packets::{self, Arrival, Inbox};
+use crate::lab::packets::{self, Arrival, Inbox, NoRoom};
 use crate::lab::{greet, greeted};
 
 /// The most callers at a time.
 const MOST: usize = 64;
+
+/// How long the lab waits for a caller to read what it asked for.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// A caller.
 #[derive(Debug)]
@@ -32,7 +36,8 @@ pub(super) struct Visitors {
 impl Visitors {
     /// Lets a caller in; one too many sees the end of its connection.
     pub(super) fn admit(&mut self, socket: OwnedFd) {
-        if self.here.len() < MOST && greet(socket.as_fd()).is_ok() {
+        let not_waited_for = rustix::io::ioctl_fionbio(&socket, true).is_ok();
+        if self.here.len() < MOST && not_waited_for && greet(socket.as_fd()).is_ok() {
             self.last += 1;
             self.here.push(Visitor {
                 socket,
@@ -80,10 +85,16 @@ impl Server<'_> {
                 let (reply, fds) = self
                     .answer_visitor(number, request, &fds)
                     .unwrap_or_else(|error| (Reply::Failed(error.into()), Vec::new()));
-                let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
-                packets::send(self.visitors.here[at].socket.as_fd(), &reply, &fds)
+                self.tell_visitor(at, &reply, &fds)
             }
+            Arrival::WithoutFds(_) => self.tell_visitor(at, &Reply::Failed(NoRoom.of(HELPER).into()), &[]),
         }
+    }
+
+    /// A caller that does not read must not stop the lab.
+    fn tell_visitor(&self, at: usize, reply: &Reply, fds: &[OwnedFd]) -> io::Result<()> {
+        let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+        packets::send_within(self.visitors.here[at].socket.as_fd(), reply, &fds, PATIENCE)
     }
 
     fn answer_visitor(

@@ -12,6 +12,7 @@ use vnet_sys::{caps, seqpacket};
 
 use super::isolate::{self, Isolated, Stage, patiently};
 use super::serve::Server;
+use crate::helper::wait_for;
 use crate::lab::message::{Open, Opened, VERSION};
 use crate::lab::packets::{self, Inbox};
 use crate::lab::{check_name, greet, greeted};
@@ -102,23 +103,6 @@ fn hear(control: BorrowedFd<'_>, parent: BorrowedFd<'_>) -> Option<Open> {
     Some(open)
 }
 
-/// Waits until the client says something; nothing when it is gone. A child it has forked
-/// may hold its end of the socket open.
-fn wait_for(control: BorrowedFd<'_>, parent: BorrowedFd<'_>) -> Option<()> {
-    loop {
-        let mut fds = [
-            PollFd::from_borrowed_fd(control, PollFlags::IN),
-            PollFd::from_borrowed_fd(parent, PollFlags::IN),
-        ];
-        match poll(&mut fds, None) {
-            Ok(_) if !fds[1].revents().is_empty() => return None,
-            Ok(_) if !fds[0].revents().is_empty() => return Some(()),
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(_) => return None,
-        }
-    }
-}
-
 /// What the lab does from its birth to its end, as process 1 of its PID namespace.
 fn lab(
     open: &Open,
@@ -126,14 +110,15 @@ fn lab(
     [control, parent, guard]: [BorrowedFd<'_>; 3],
     socket: Option<String>,
 ) -> u8 {
-    let isolated = die_with(guard)
-        .map_err(|errno| Stage::new("outlive nobody", errno))
-        .and_then(|()| isolate::isolate(open, user))
-        // A change of credentials may have cleared the death signal.
-        .and_then(|isolated| match die_with(guard) {
-            Ok(()) => Ok(isolated),
-            Err(errno) => Err(Stage::new("outlive nobody", errno)),
-        });
+    // Without its guard nobody would end it; a client whose helper is gone sees that.
+    if die_with(guard).is_err() {
+        return 1;
+    }
+    let isolated = isolate::isolate(open, user);
+    // A change of credentials may have cleared the death signal.
+    if die_with(guard).is_err() {
+        return 1;
+    }
     match isolated {
         Ok(Isolated { mut facts, lab }) => {
             facts.exec_socket = socket;
@@ -202,7 +187,7 @@ fn guard(lab: &Process, parent: &OwnedFd, outside: &Outside) -> ExitCode {
         }
         if let Some(listener) = &outside.listener
             && let Ok(caller) = seqpacket::accept(listener.as_fd())
-            && seqpacket::peer_uid(&caller).is_ok_and(|uid| uid == own || uid == 0)
+            && seqpacket::peer_uid(&caller).is_ok_and(|uid| uid == Some(own) || uid == Some(0))
         {
             // Who is not let in sees the end of the connection.
             drop(seqpacket::send(

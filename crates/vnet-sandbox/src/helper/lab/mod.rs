@@ -36,6 +36,7 @@ use std::io;
 
 use rustix::io::Errno;
 use vnet_sys::SysError;
+use vnet_sys::namespace::Kind;
 
 use crate::SandboxError;
 pub(super) use guard::main;
@@ -54,6 +55,17 @@ fn failed_io(what: impl Into<String>, source: io::Error) -> SandboxError {
         what: what.into(),
         source,
     })
+}
+
+/// Says that a node got no namespace of a kind; the client finds the cause.
+fn not_isolated(kind: Kind, node: &str, errno: Errno) -> SandboxError {
+    SandboxError::Isolation {
+        stage: format!("make a {} for node {node}", kind.name()),
+        errno: errno.raw_os_error(),
+        node: Some(node.to_owned()),
+        cause: String::new(),
+        fix: String::new(),
+    }
 }
 
 /// Refuses what no client of ours asks for.

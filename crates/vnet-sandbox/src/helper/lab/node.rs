@@ -7,7 +7,7 @@ use vnet_sys::namespace::{self, Kind};
 
 use super::isolate::{Own, patiently};
 use super::view::{View, resolv_name};
-use super::{check, failed, failed_io, refused};
+use super::{check, failed, failed_io, not_isolated, refused};
 use crate::SandboxError;
 use crate::lab::NodeSetup;
 
@@ -91,17 +91,38 @@ impl Nodes {
     /// Makes a node.
     pub(super) fn make(&mut self, space: u32, setup: NodeSetup) -> Result<(), SandboxError> {
         check::node(space, &setup)?;
-        let name = &setup.name;
         if self.nodes.contains_key(&space) {
             return Err(refused(format!(
                 "there is a node with the number {space} already"
             )));
         }
-        let cannot = |what: &str| format!("cannot {what} for node {name}");
-        // Wherever it fails, the next request enters the namespace it needs.
+        // Wherever it fails, this process must not stay where it is, and keep it.
         self.here = None;
+        let made = self.make_net(space, &setup);
+        let (net, batch) = match made {
+            Ok(made) => made,
+            Err(error) => {
+                self.enter(0)?;
+                return Err(error);
+            }
+        };
+        let node = Node {
+            setup,
+            net,
+            view: None,
+        };
+        self.nodes.insert(space, node);
+        self.here = Some((space, Some(batch)));
+        Ok(())
+    }
+
+    /// Moves this process into a fresh network namespace with a loopback interface that is
+    /// up.
+    fn make_net(&self, space: u32, setup: &NodeSetup) -> Result<(OwnedFd, Batch), SandboxError> {
+        let name = &setup.name;
+        let cannot = |what: &str| format!("cannot {what} for node {name}");
         patiently(&[Kind::Net], || namespace::make(Kind::Net))
-            .map_err(|e| failed(cannot("make a network namespace"), e))?;
+            .map_err(|e| not_isolated(Kind::Net, name, e))?;
         let net = namespace::own(Kind::Net).map_err(|e| match e {
             Errno::MFILE => failed(cannot("open more files than `ulimit -Hn` allows"), e),
             _ => failed(cannot("hold a network namespace"), e),
@@ -123,14 +144,7 @@ impl Nodes {
                 .write(&resolv_name(space), text)
                 .map_err(|e| failed_io(cannot("write the resolv.conf"), e))?;
         }
-        let node = Node {
-            setup,
-            net,
-            view: None,
-        };
-        self.nodes.insert(space, node);
-        self.here = Some((space, Some(batch)));
-        Ok(())
+        Ok((net, batch))
     }
 
     /// Forgets a node, whose commands have been killed.

@@ -11,9 +11,12 @@ use super::isolate::Own;
 use super::node::Nodes;
 use crate::SandboxError;
 use crate::lab::message::{Open, Reply, Request, SpawnRequest};
-use crate::lab::packets::{self, Arrival, Inbox};
+use crate::lab::packets::{self, Arrival, Inbox, NoRoom};
 
 const SIGCHLD: i32 = 17;
+
+/// This process, in a sentence.
+pub(super) const HELPER: &str = "the helper of the lab";
 
 /// The lab's client, among the callers.
 const CLIENT: Caller = 0;
@@ -129,6 +132,10 @@ impl<'a> Server<'a> {
     fn hear_client(&mut self) -> Result<(), End> {
         let (request, fds) = match self.inbox.take::<Request>(self.control, false) {
             Ok(Arrival::Message(request, fds)) => (request, fds),
+            Ok(Arrival::WithoutFds(_)) => {
+                let failed = Reply::Failed(NoRoom.of(HELPER).into());
+                return packets::send(self.control, &failed, &[]).map_err(|_| End);
+            }
             Ok(Arrival::Part) => return Ok(()),
             // Closed, or nothing it says could be trusted to be understood.
             Ok(Arrival::End) | Err(_) => return Err(End),

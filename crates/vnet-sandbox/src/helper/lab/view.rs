@@ -8,7 +8,7 @@ use vnet_sys::mount;
 use vnet_sys::namespace::{self, Kind};
 
 use super::isolate::{Own, patiently};
-use super::{failed, failed_io};
+use super::{failed, failed_io, not_isolated};
 use crate::SandboxError;
 use crate::lab::NodeSetup;
 
@@ -58,8 +58,7 @@ impl View {
             .transpose()?;
 
         for kind in [Kind::Mount, Kind::Uts] {
-            patiently(&[kind], || namespace::make(kind))
-                .map_err(|e| failed(cannot(&format!("make a {}", kind.name())), e))?;
+            patiently(&[kind], || namespace::make(kind)).map_err(|e| not_isolated(kind, node, e))?;
         }
         namespace::set_hostname(&setup.hostname).map_err(|e| failed(cannot("set the host name"), e))?;
         if lab.fresh_sysfs {
