@@ -156,6 +156,15 @@ impl Worker {
         Duration::from_nanos(now.saturating_sub(seat.brought_ns))
     }
 
+    /// Carries what waits at a port, and forgets what was learned there.
+    pub(crate) fn forget_learned(&mut self, port: usize) {
+        if port < self.seats.len() {
+            let now = self.clock.now();
+            self.read(port, now);
+        }
+        self.forwarder.forget_learned(port);
+    }
+
     /// Learns entries of a forwarding table as of now.
     pub(crate) fn seed_fdb(&mut self, entries: &[([u8; 6], Option<u16>, usize)]) {
         let now = self.clock.now();

@@ -8,8 +8,9 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use support::switch::{Bench, eth};
 use support::{PASS, frame, port, settled, stage};
-use vnet_datapath::{Pipeline, Port, PortInfo, ReplayOptions, replay};
+use vnet_datapath::{EngineError, Pipeline, Port, PortInfo, ReplayOptions, replay};
 use vnet_packet::{Layer, pcap};
 
 struct Dir(PathBuf);
@@ -83,6 +84,41 @@ fn only_frames_that_left_are_recorded_as_leaving() {
     let recorded = wire.stop_recording(1).unwrap().unwrap();
     assert_eq!((recorded.frames, recorded.lost), (1, 0));
     assert_eq!(records(&path), [(frame(2, 1), 60)]);
+}
+
+#[test]
+fn recordings_of_several_ports_run_side_by_side_and_outlive_a_port() {
+    let dir = Dir::new("many");
+    let mut bench = Bench::new(3);
+    let (all, one) = (dir.file("all.pcapng"), dir.file("one.pcapng"));
+    let named: Vec<_> = (0..3).map(|n| (n, format!("h{n}"))).collect();
+    let first = bench.switch.record_many(&named, &all).unwrap();
+    let second = bench.switch.record_many(&named[1..2], &one).unwrap();
+    bench.sends(0, &eth(1, 0xff, 7), &[1, 2]);
+    bench.switch.remove_port(1).unwrap();
+    bench.sends(0, &eth(1, 0xff, 8), &[2]);
+    let recorded = bench.switch.stop_record(first).unwrap();
+    assert_eq!((recorded.frames, recorded.lost), (5, 0));
+    let numbers: Vec<_> = records(&all).iter().map(|(frame, _)| frame[14]).collect();
+    assert_eq!(numbers, [7, 7, 7, 8, 8]);
+    assert_eq!(bench.switch.stop_record(second).unwrap().frames, 1);
+    assert!(matches!(
+        bench.switch.stop_record(first),
+        Err(EngineError::NoSuchRecording { .. })
+    ));
+    bench.sends(2, &eth(2, 1, 9), &[0]);
+    for (ports, file, word) in [
+        (&named[..1], "gone/x.pcapng", "cannot create"),
+        (&named[..0], "none.pcapng", "at least one port"),
+        (&[named[0].clone(), named[2].clone()][..], "two.pcap", "pcapng"),
+    ] {
+        let refused = bench.switch.record_many(ports, &dir.file(file)).unwrap_err();
+        assert!(refused.to_string().contains(word), "{refused}");
+    }
+    assert!(matches!(
+        bench.switch.record_many(&named, &all),
+        Err(EngineError::NoSuchPlace { .. })
+    ));
 }
 
 #[test]

@@ -6,11 +6,12 @@ mod support;
 use std::path::Path;
 use std::time::Duration;
 
-use support::lan::{Lan, can_run, lab_end, shadow};
+use support::lan::{Lan, NODE_END, can_run, lab_end, shadow};
 use support::wait_for;
 use vnet_datapath::{Direction, LinkSide, Place, SWITCH_STAGE_PORTS};
 use vnet_netlink::Change;
 use vnet_runtime::{LoadOptions, Module, Source, Stage, StageOptions};
+use vnet_sys::PacketSocket;
 
 const MIB: usize = 1 << 20;
 
@@ -152,6 +153,48 @@ fn an_interface_that_goes_down_or_away_disturbs_no_other() {
     let stats = lan.switch.stats().unwrap();
     assert_eq!(stats.balance(), 0, "{stats:?}");
     assert!(stats.wakeups - wakeups < 50_000, "{}", stats.wakeups - wakeups);
+}
+
+#[test]
+fn a_port_that_goes_down_is_forgotten_once_it_is_sent_to() {
+    if !can_run() {
+        return;
+    }
+    let lan = Lan::started(3);
+    lan.transfer(0, 1, MIB);
+    lan.transfer(2, 0, MIB);
+    let ports = || {
+        let mut ports: Vec<usize> = lan.switch.fdb().unwrap().iter().map(|e| e.port).collect();
+        ports.dedup();
+        ports.sort_unstable();
+        ports
+    };
+    let known = lan.switch.fdb().unwrap();
+    let mac = |port: usize| known.iter().find(|e| e.port == port).unwrap().mac;
+    assert_eq!(ports(), [0, 1, 2]);
+    let mut frame = vec![0x5a; 60];
+    frame[..6].copy_from_slice(&mac(1));
+    frame[6..12].copy_from_slice(&mac(0));
+    lan.set_up(lab_end(1), false);
+    let flooded = lan.switch.stats().unwrap().flooded;
+    wait_for("the switch to forget", || {
+        lan.nodes[0]
+            .run(|| {
+                let sender = PacketSocket::open_sender(NODE_END).unwrap();
+                sender.send(&Default::default(), &frame).unwrap();
+            })
+            .unwrap();
+        (ports() == [0, 2] && lan.switch.stats().unwrap().flooded > flooded).then_some(())
+    });
+    // A station that is asked to be forgotten is; the others stay.
+    lan.switch.forget_learned(2).unwrap();
+    assert_eq!(ports(), [0]);
+    lan.set_up(lab_end(1), true);
+    lan.transfer(1, 2, MIB);
+    assert_eq!(ports(), [0, 1, 2]);
+    let stats = lan.switch.stats().unwrap();
+    assert_eq!(stats.balance(), 0, "{stats:?}");
+    assert!(lan.switch.forget_learned(7).is_err());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 use std::time::Instant;
 
+use rustix::io::Errno;
 use vnet_netlink::NetlinkError;
 use vnet_sandbox::{Lab, READY_TIMEOUT, SandboxError, Space, Step};
 
@@ -27,7 +28,7 @@ pub(crate) fn make(lab: &Lab, plan: &Plan, cancel: Cancel<'_>) -> Result<(), (us
         let round = &plan.make.steps[done..plan.make.len().min(done + most)];
         lab.apply(round).map_err(|refused| {
             let at = done + refused.at;
-            (at, LabError::refused(plan.make.owner(at), refused.error))
+            (at, refused_step(&plan.make, at, refused.error))
         })?;
         done += round.len();
         // As many at once as are done between two looks.
@@ -41,6 +42,22 @@ pub(crate) fn make(lab: &Lab, plan: &Plan, cancel: Cancel<'_>) -> Result<(), (us
         Ok(true) => Ok(()),
         Ok(false) => Err((done, cancelled())),
         Err(error) => Err((done, error.into())),
+    }
+}
+
+/// Says whose step was refused, and what helps where that can be told.
+fn refused_step(steps: &Steps, at: usize, error: SandboxError) -> LabError {
+    let of = steps.owner(at);
+    match steps.steps.get(at) {
+        Some(Step::Sysctl { key, value, .. }) if error.errno() == Errno::ROFS.raw_os_error() => {
+            LabError::bad(
+                format!(
+                    "{of} needs {key}={value}, and /proc/sys cannot be written here, as in most containers"
+                ),
+                "start the container with a writable /proc/sys (docker run --security-opt systempaths=unconfined)",
+            )
+        }
+        _ => LabError::refused(of, error),
     }
 }
 
@@ -95,12 +112,18 @@ fn attempt(lab: &Lab, step: &Step) {
     }
 }
 
-/// Deletes interfaces of the lab's own namespace, those of them that are there.
-pub(crate) fn delete(lab: &Lab, interfaces: &[(u32, String)]) -> Result<(), LabError> {
+/// Deletes interfaces of the lab's own namespace, those of them that are there, and passes over what the kernel refuses.
+pub(crate) fn delete(lab: &Lab, interfaces: &[(u32, String)]) {
     if interfaces.is_empty() {
-        return Ok(());
+        return;
     }
-    let present = lab.links(Space::LAB)?;
+    let present = match lab.links(Space::LAB) {
+        Ok(present) => present,
+        Err(error) => {
+            tracing::error!(target: "vnet::lab", %error, "interfaces of the lab stay until it is closed");
+            return;
+        }
+    };
     let steps: Vec<Step> = interfaces
         .iter()
         .filter(|(index, name)| {
@@ -113,5 +136,9 @@ pub(crate) fn delete(lab: &Lab, interfaces: &[(u32, String)]) -> Result<(), LabE
             change: vnet_netlink::Change::Delete { index: *index },
         })
         .collect();
-    lab.apply(&steps).map_err(|refused| refused.error.into())
+    let mut rest = steps.as_slice();
+    while let Err(refused) = lab.apply(rest) {
+        tracing::error!(target: "vnet::lab", error = %refused, "an interface of the lab stays until it is closed");
+        rest = rest.get(refused.at + 1..).unwrap_or_default();
+    }
 }

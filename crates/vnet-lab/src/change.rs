@@ -8,6 +8,7 @@ use vnet_topology::{LinkSpec, NodeSpec, Resolved, Spec, resolve};
 use crate::apply;
 use crate::error::LabError;
 use crate::island::Key;
+use crate::loops;
 use crate::network::{Live, Network, State, unknown};
 use crate::plan::{Plan, Steps};
 
@@ -107,16 +108,20 @@ impl Live {
     fn follow(&mut self, spec: &Spec) -> Result<Arc<Resolved>, LabError> {
         let after = resolve(spec, Some(&self.plan))?;
         let mut numbers = self.numbers.clone();
+        numbers.check(&after)?;
         let plan = Plan::between(&self.plan, &after, spec, &mut numbers, &self.ground);
         std::mem::swap(&mut self.numbers, &mut numbers);
         if let Err(error) = self.go(&plan) {
             std::mem::swap(&mut self.numbers, &mut numbers);
             self.numbers.pass(&numbers);
+            // A number that somebody else has taken would be in the way again.
+            Arc::make_mut(&mut self.plan).next_id = after.next_id;
             return Err(error);
         }
         for name in &plan.gone {
             self.numbers.remove(name);
         }
+        loops::warn(&self.plan, &after);
         self.plan = Arc::new(after);
         Ok(Arc::clone(&self.plan))
     }
@@ -139,19 +144,31 @@ impl Live {
             self.forget_ports(plan.ports.iter().map(|port| port.lab_end));
             return Err(error);
         }
-        apply::delete(&lab, &plan.leave)?;
+        self.clear(plan);
+        Ok(())
+    }
+
+    /// Deletes what the plan has no place for any more. There is no way back from here: what fails is told and passed over.
+    fn clear(&mut self, plan: &Plan) {
+        let lab = Arc::clone(&self.lab);
+        for step in &plan.stale {
+            if let Err(error) = lab.apply(std::slice::from_ref(step)) {
+                tracing::debug!(target: "vnet::lab", %error, "a route has gone by itself");
+            }
+        }
+        apply::delete(&lab, &plan.leave);
         for name in &plan.gone {
             if let Some(held) = self.islands.remove(&Key::Switch(name.clone())) {
                 held.keep_all();
-                held.end(&lab);
+                held.end(&mut self.numbers);
             }
         }
         self.forget_ports(plan.leave.iter().map(|(index, _)| *index));
         for (Space(space), of) in &plan.drop {
-            lab.apply(&[Step::DropNode { space: *space }])
-                .map_err(|refused| LabError::refused(of.to_string(), refused.error))?;
+            if let Err(error) = lab.apply(&[Step::DropNode { space: *space }]) {
+                tracing::error!(target: "vnet::lab", %error, "{of} stays until the network is closed");
+            }
         }
-        Ok(())
     }
 
     /// Takes the ends of new links at switches over that an engine is.
@@ -171,7 +188,7 @@ impl Live {
         let mut ended = Vec::new();
         for (key, held) in &mut self.islands {
             for lab_end in &lab_ends {
-                held.forget_port(&self.lab, *lab_end);
+                held.forget_port(&mut self.numbers, *lab_end);
             }
             if held.is_idle() {
                 ended.push(key.clone());
@@ -179,7 +196,7 @@ impl Live {
         }
         for key in ended {
             if let Some(held) = self.islands.remove(&key) {
-                held.give_back(&self.lab);
+                held.give_back(&self.lab, &mut self.numbers);
             }
         }
     }

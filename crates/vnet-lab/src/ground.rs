@@ -1,5 +1,6 @@
 use vnet_netlink::NetlinkError;
 use vnet_sandbox::{Lab, SandboxError, Space, Step};
+use vnet_topology::ResolvedNode;
 
 /// What this kernel and this user's rights let a lab do, found out once when it is opened.
 #[derive(Clone, Debug, Default)]
@@ -65,6 +66,15 @@ impl Ground {
             settings.push(("net.ipv4.ip_forward", "0".to_owned()));
         }
         Ok(Self { ipv6, settings })
+    }
+
+    /// Whether a node has IPv6: its kernel does, and its own settings do not turn it off.
+    pub(crate) fn has_ipv6(&self, node: &ResolvedNode) -> bool {
+        let off = |scope| {
+            let key = format!("net.ipv6.conf.{scope}.disable_ipv6");
+            node.sysctls.get(&key).is_some_and(|value| value.trim() == "1")
+        };
+        self.ipv6 && !off("all") && !off("default")
     }
 
     /// The settings of every node.

@@ -44,12 +44,14 @@ mod ground;
 mod iperf;
 mod island;
 mod links;
+mod loops;
 mod network;
 mod node;
 mod numbers;
 mod ping;
 mod plan;
 mod socket;
+mod sockets;
 mod stats;
 mod target;
 

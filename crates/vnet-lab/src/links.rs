@@ -8,6 +8,7 @@ use vnet_sandbox::{SandboxError, Space, Step};
 
 use crate::error::LabError;
 use crate::island::{Key, ports_of};
+use crate::loops;
 use crate::network::{Live, Network, unknown_link};
 use crate::plan::{lab_ends, switch_ports};
 
@@ -43,10 +44,15 @@ impl Network {
             live.plug(link, up)?;
         }
         state.spec.links[at].up = up;
-        if let Some(found) = Arc::make_mut(&mut resolved).links.get_mut(at) {
+        let before = Arc::clone(&resolved);
+        let plan = Arc::make_mut(&mut resolved);
+        if let Some(found) = plan.links.get_mut(at) {
             found.up = up;
         }
+        // Numbers that were in the way are known to the live plan alone.
+        plan.next_id = state.live.as_ref().map_or(plan.next_id, |live| live.plan.next_id);
         if let Some(live) = &mut state.live {
+            loops::warn(&before, &resolved);
             live.plan = Arc::clone(&resolved);
         }
         state.resolved = Some(resolved);
@@ -82,6 +88,19 @@ impl Network {
     }
 }
 
+fn set_up(index: u32, up: bool) -> Step {
+    Step::Net {
+        space: Space::LAB.0,
+        change: Change::Link {
+            index,
+            set: LinkSet {
+                up: Some(up),
+                ..LinkSet::default()
+            },
+        },
+    }
+}
+
 impl Live {
     /// Sets the lab ends of a link up or down; a node sees that as its carrier.
     fn plug(&self, link: &str, up: bool) -> Result<(), LabError> {
@@ -89,26 +108,27 @@ impl Live {
             return Err(unknown_link(&self.plan, link));
         };
         let ends = lab_ends(&self.plan, found);
-        let steps: Vec<Step> = ends
-            .iter()
-            .map(|index| Step::Net {
-                space: Space::LAB.0,
-                change: Change::Link {
-                    index: *index,
-                    set: LinkSet {
-                        up: Some(up),
-                        ..LinkSet::default()
-                    },
-                },
-            })
-            .collect();
-        self.lab
-            .apply(&steps)
-            .map_err(|refused| LabError::refused(format!("link {link}"), refused.error))?;
+        let set = |up: bool| ends.iter().map(move |index| set_up(*index, up));
+        let steps: Vec<Step> = set(up).collect();
+        if let Err(refused) = self.lab.apply(&steps) {
+            // An end may be gone: the other one is as it was all the same.
+            for step in set(found.up) {
+                if let Err(error) = self.lab.apply(&[step]) {
+                    tracing::warn!(target: "vnet::lab", %error, "an end of link {link} may be other than declared");
+                }
+            }
+            return Err(LabError::refused(format!("link {link}"), refused.error));
+        }
         if up {
             match self.lab.wait_ready(Space::LAB, &ends, CARRIER) {
                 Ok(()) | Err(SandboxError::Netlink(NetlinkError::NotInTime { .. })) => {}
                 Err(error) => return Err(error.into()),
+            }
+        } else {
+            for port in switch_ports(&self.plan, found) {
+                if let Some(held) = self.islands.get(&Key::Switch(port.switch)) {
+                    held.forget_learnt(port.lab_end);
+                }
             }
         }
         Ok(())

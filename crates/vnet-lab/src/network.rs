@@ -1,6 +1,7 @@
 use std::collections::HashMap;
+use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use vnet_sandbox::{Lab, LabOptions, Space};
@@ -12,8 +13,10 @@ use crate::error::LabError;
 use crate::forward::Relay;
 use crate::ground::Ground;
 use crate::island::{Held, Key};
+use crate::loops;
 use crate::numbers::Numbers;
 use crate::plan::Plan;
+use crate::sockets::Sockets;
 
 /// A network of hosts, switches, routers and links, in a private lab.
 ///
@@ -39,6 +42,7 @@ pub(crate) struct Inner {
     born: u32,
     started: AtomicBool,
     closed: AtomicBool,
+    sockets: Arc<Sockets>,
     state: Mutex<State>,
 }
 
@@ -57,7 +61,9 @@ pub(crate) struct Live {
     pub numbers: Numbers,
     pub plan: Arc<Resolved>,
     pub islands: HashMap<Key, Held>,
-    pub forwards: Vec<Weak<Relay>>,
+    /// Those that were not closed, and some that were.
+    pub forwards: Vec<Arc<Relay>>,
+    pub sockets: Arc<Sockets>,
 }
 
 impl Network {
@@ -77,6 +83,7 @@ impl Network {
                 born: std::process::id(),
                 started: AtomicBool::new(false),
                 closed: AtomicBool::new(false),
+                sockets: Arc::default(),
                 state: Mutex::new(State {
                     spec: options.spec,
                     resolved: Some(Arc::new(resolved)),
@@ -127,6 +134,13 @@ impl Network {
         self.inner.closed.load(Ordering::Acquire)
     }
 
+    /// Returns the numbers of the sockets by which a forked child would keep the network's interfaces and ports, without taking
+    /// a lock. Those of [`Lab::descriptors`] are not among them.
+    #[must_use]
+    pub fn sockets(&self) -> Vec<RawFd> {
+        self.inner.sockets.open()
+    }
+
     /// Ends everything in the network and waits, at most `timeout`, until it is gone. Doing it again does nothing.
     ///
     /// # Errors
@@ -175,7 +189,15 @@ impl Inner {
         let mut state = self.open()?;
         if state.live.is_none() {
             let plan = state.resolved()?;
-            let live = Live::build(&state.name(), self.rootless, &state.spec, &plan, cancel)?;
+            let live = Live::build(
+                &state.name(),
+                self.rootless,
+                &self.sockets,
+                &state.spec,
+                &plan,
+                cancel,
+            )?;
+            loops::warn(&Resolved::default(), &plan);
             state.live = Some(live);
             self.started.store(true, Ordering::Release);
         }
@@ -184,6 +206,21 @@ impl Inner {
             what: "the network".into(),
         })?;
         use_it(live, spec)
+    }
+
+    /// Does something that takes its time in a started network, without holding it; the network's close ends that, too.
+    pub(crate) fn while_open<T>(
+        &self,
+        cancel: Cancel<'_>,
+        work: impl FnOnce(Cancel<'_>) -> Result<T, LabError>,
+    ) -> Result<T, LabError> {
+        let is_closed = || self.closed.load(Ordering::Acquire);
+        let done = work(&|| is_closed() || cancel());
+        // Whatever it has found is that of a network in pieces.
+        if is_closed() {
+            return Err(self.lock().closed());
+        }
+        done
     }
 
     fn close(&self, timeout: Duration) -> Result<(), LabError> {
@@ -222,6 +259,7 @@ impl Live {
     fn build(
         name: &str,
         rootless: Option<bool>,
+        sockets: &Arc<Sockets>,
         spec: &Spec,
         plan: &Arc<Resolved>,
         cancel: Cancel<'_>,
@@ -232,6 +270,7 @@ impl Live {
         })?);
         let ground = Ground::find(&lab)?;
         let mut numbers = Numbers::default();
+        numbers.check(plan)?;
         let steps = Plan::between(&Resolved::default(), plan, spec, &mut numbers, &ground);
         apply::make(&lab, &steps, cancel).map_err(|(_, error)| error)?;
         apply::all(&lab, &steps.join)?;
@@ -242,6 +281,7 @@ impl Live {
             plan: Arc::clone(plan),
             islands: HashMap::new(),
             forwards: Vec::new(),
+            sockets: Arc::clone(sockets),
         };
         live.write_hosts(steps.hosts.as_deref())?;
         Ok(live)
@@ -269,7 +309,7 @@ impl Live {
 
     /// Ends the engine's parts and the lab.
     fn end(mut self, timeout: Duration) -> Result<(), LabError> {
-        for relay in self.forwards.drain(..).filter_map(|relay| relay.upgrade()) {
+        for relay in self.forwards.drain(..) {
             relay.close();
         }
         let islands: Vec<Held> = self.islands.drain().map(|(_, held)| held).collect();

@@ -88,6 +88,12 @@ pub(crate) fn domain(ip: IpAddr) -> i32 {
     }
 }
 
+/// A time after another, as late as a year where it is later than there is a time for.
+pub(crate) fn later(time: Instant, by: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_secs(365 * 86_400);
+    time.checked_add(by).unwrap_or_else(|| time + YEAR)
+}
+
 /// Waits until a descriptor is ready, at most `timeout`.
 pub(crate) fn wait(fd: impl AsFd, flags: PollFlags, timeout: Duration) -> Result<bool, LabError> {
     let wait = timespec(timeout);

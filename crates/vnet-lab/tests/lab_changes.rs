@@ -160,13 +160,10 @@ fn a_dead_helper_is_an_error_and_not_a_hang() {
         let pid = rustix::process::Pid::from_raw(helper as i32).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
         let error = net.add_node(NodeSpec::new("h3", NodeKind::Host)).unwrap_err();
-        let closed = |error: &LabError| match error {
-            LabError::Refused { source, .. } | LabError::Sandbox(source) => {
-                matches!(source, SandboxError::LabClosed { .. })
-            }
-            _ => false,
+        let LabError::Refused { source, .. } = &error else {
+            panic!("{error:?}");
         };
-        assert!(closed(&error), "{error:?}");
+        assert!(matches!(**source, SandboxError::LabClosed { .. }), "{source:?}");
         close(&net);
     });
 }
@@ -245,10 +242,50 @@ fn a_ring_of_routers_carries_between_all_hosts() {
         net.add_link(LinkSpec::new("r4", "r3")).unwrap();
         net.add_link(LinkSpec::new("h4", "r4")).unwrap();
         all_reach(&net);
-        net.remove_link("r3-r1").unwrap();
+        // A link that is down keeps its routes, and is no hindrance to others.
+        net.set_link_up("r2-r3", false).unwrap();
+        net.add_node(NodeSpec::new("h5", NodeKind::Host)).unwrap();
+        net.add_link(LinkSpec::new("h5", "r4")).unwrap();
+        net.set_link_up("r2-r3", true).unwrap();
         all_reach(&net);
+        // Somebody else has taken a route away that goes with the link.
+        let gone = net.routes("r3").unwrap();
+        run(
+            &net,
+            "r3",
+            "ip route flush proto boot; ip route flush proto static; ip -6 route flush proto static",
+        );
+        assert!(net.routes("r3").unwrap().len() < gone.len());
+        net.remove_link("r3-r1").unwrap();
+        assert!(reaches(&net, "h1", "h2"));
+        net.add_link(LinkSpec::new("r3", "r1")).unwrap();
+        net.remove_node("h5").unwrap();
         net.remove_node("r4").unwrap();
         assert!(reaches(&net, "h1", "h3"));
+        close(&net);
+    });
+}
+
+#[test]
+fn a_node_may_go_without_ipv6() {
+    as_root_and_user("a_node_may_go_without_ipv6", || {
+        let mut spec = spec(&["h1", "h2"], &[], &["r1"], &[("h1", "r1"), ("h2", "r1")]);
+        let off = ("net.ipv6.conf.all.disable_ipv6".to_owned(), "1".to_owned());
+        spec.nodes[0].sysctls.extend([
+            off.clone(),
+            ("net.ipv6.conf.default.disable_ipv6".into(), "1".into()),
+        ]);
+        spec.links[0].up = false;
+        let net = up(spec);
+        assert!(!reaches(&net, "h1", "h2"));
+        net.set_link_up("h1-r1", true).unwrap();
+        soon("an answer", || reaches(&net, "h1", "h2"));
+        assert!(
+            net.interfaces("h1")
+                .unwrap()
+                .iter()
+                .all(|link| link.addresses.iter().all(|own| own.ip.is_ipv4()))
+        );
         close(&net);
     });
 }
@@ -305,6 +342,60 @@ fn a_node_is_set_up_by_hand() {
             net.add_address("h1", "eth9", "192.0.2.1/24".parse().unwrap()),
             Err(LabError::Unknown { .. })
         ));
+        close(&net);
+    });
+}
+
+#[test]
+fn a_link_whose_second_end_is_refused_stays_as_it_was() {
+    as_root_and_user("a_link_whose_second_end_is_refused_stays_as_it_was", || {
+        let net = up(spec(&["h1", "h2"], &[], &[], &[("h1", "h2")]));
+        let lab = net.lab().unwrap();
+        let is_up = |index| {
+            let present = lab.links(Space::LAB).unwrap();
+            present.iter().any(|link| link.index == index && link.admin_up)
+        };
+        let (first, second) = (4_097, 4_098);
+        assert!(is_up(first) && is_up(second));
+        lab.apply(&[in_lab(Change::Delete { index: second })]).unwrap();
+        let error = net.set_link_up("h1-h2", false).unwrap_err();
+        assert!(matches!(error, LabError::Refused { .. }), "{error}");
+        assert!(is_up(first) && net.link_state("h1-h2").unwrap().up);
+        close(&net);
+    });
+}
+
+#[test]
+fn a_number_that_is_taken_is_in_the_way_once() {
+    as_root_and_user("a_number_that_is_taken_is_in_the_way_once", || {
+        let net = up(spec(&["h1", "h2", "h3"], &[], &[], &[("h1", "h2")]));
+        let theirs = Change::Ifb {
+            index: 4_099,
+            name: "theirs".into(),
+        };
+        net.lab().unwrap().apply(&[in_lab(theirs)]).unwrap();
+        let before = inventory(&net);
+        let error = net.add_link(LinkSpec::new("h2", "h3")).unwrap_err();
+        assert!(error.to_string().contains("4099"), "{error}");
+        assert_eq!(inventory(&net), before);
+        net.set_link_up("h1-h2", true).unwrap();
+        net.add_link(LinkSpec::new("h2", "h3")).unwrap();
+        assert!(reaches(&net, "h2", "h3") && reaches(&net, "h1", "h2"));
+        close(&net);
+    });
+}
+
+#[test]
+fn a_node_goes_though_its_namespace_has_gone_before() {
+    as_root_and_user("a_node_goes_though_its_namespace_has_gone_before", || {
+        let net = up(spec(&["h1", "h2"], &["s1"], &[], &[("h1", "s1"), ("h2", "s1")]));
+        let Space(space) = net.space("h2").unwrap();
+        net.lab().unwrap().apply(&[Step::DropNode { space }]).unwrap();
+        net.remove_node("h2").unwrap();
+        assert!(net.resolved().unwrap().node("h2").is_none());
+        net.add_node(NodeSpec::new("h2", NodeKind::Host)).unwrap();
+        net.add_link(LinkSpec::new("h2", "s1")).unwrap();
+        all_reach(&net);
         close(&net);
     });
 }

@@ -6,8 +6,9 @@ mod support;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::{as_root_and_user, close, network, spec};
-use vnet_lab::{Network, PingAllOptions, PingOptions, Target, never};
+use support::{PASS, as_root_and_user, attach, close, network, spec};
+use vnet_datapath::Direction;
+use vnet_lab::{At, Network, PingAllOptions, PingOptions, Target, never};
 use vnet_sandbox::Space;
 
 /// Several times what is promised: tests share the machine, and the bench holds the promise.
@@ -65,6 +66,29 @@ fn a_thousand_hosts_come_and_go() {
         comes_and_goes("50 hosts on one switch", &stars(50, 1));
         comes_and_goes("20 switches with 50 hosts each", &stars(1000, 20));
         comes_and_goes("1,000 hosts on one switch", &stars(1000, 1));
+    });
+}
+
+#[test]
+fn the_engine_takes_a_thousand_ports_and_gives_them_back() {
+    as_root_and_user("the_engine_takes_a_thousand_ports_and_gives_them_back", || {
+        let net = stars(1000, 1);
+        net.start(&never).unwrap();
+        let start = Instant::now();
+        let at = At::Switch("s1".into());
+        let (id, island) = attach(&net, &at, PASS.as_bytes(), Direction::Ingress);
+        let taken = start.elapsed();
+        let reached = net
+            .ping("h1", &Target::parse("h1000"), &PingOptions::default(), &never)
+            .unwrap();
+        assert_eq!(reached.lost(), 0, "{reached:?}");
+        let start = Instant::now();
+        let (stats, swap) = net.detach(&island, id).unwrap();
+        let given_back = start.elapsed();
+        println!("1,000 ports taken in {taken:?}, given back in {given_back:?}");
+        assert!(stats.packets_in >= 6 && swap.given_back);
+        assert!(taken + given_back < DOWN, "{taken:?}, {given_back:?}");
+        close(&net);
     });
 }
 

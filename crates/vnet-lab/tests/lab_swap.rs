@@ -83,7 +83,8 @@ impl Numbered {
         while !over.load(Ordering::Relaxed) {
             let due = start.elapsed().as_micros() as u64 * PACE / 1_000_000;
             // One that was kept from the processor does not make up for it in one burst.
-            for _ in number..due.min(number + 32) {
+            let until = due.min(number + 32);
+            while number < until {
                 self.sender.send(&number.to_be_bytes()).unwrap();
                 number += 1;
             }

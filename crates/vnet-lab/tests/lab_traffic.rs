@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 use support::{DROP, PASS, as_root_and_user, attach, close, soon, spec, up};
 use vnet_datapath::Direction;
-use vnet_lab::{At, Forward, ForwardOptions, IperfOptions, LabError, Network, PingOptions, Target, never};
+use vnet_lab::{
+    At, Forward, ForwardOptions, IperfOptions, LabError, Network, PingAllOptions, PingOptions, Target, never,
+};
 use vnet_sandbox::SocketSpec;
 
 fn pair() -> Network {
@@ -140,6 +142,85 @@ fn what_waits_can_be_cancelled() {
         assert!(error.to_string().contains("h7"), "{error}");
         close(&net);
     });
+}
+
+#[test]
+fn what_is_under_way_ends_when_the_network_closes() {
+    as_root_and_user("what_is_under_way_ends_when_the_network_closes", || {
+        let long = Duration::from_secs(60);
+        let tcp = IperfOptions {
+            duration: long,
+            ..IperfOptions::default()
+        };
+        let udp = IperfOptions {
+            udp: true,
+            ..tcp.clone()
+        };
+        let patient = PingOptions {
+            timeout: long,
+            ..PingOptions::default()
+        };
+        let all = PingAllOptions {
+            timeout: long,
+            ..PingAllOptions::default()
+        };
+        let to = Target::parse("h2");
+        let nobody = Target::parse("10.0.0.99");
+        let calls: [&(dyn Fn(&Network) -> LabError + Sync); 4] = [
+            &|net| net.iperf("h1", &to, &tcp, &never).unwrap_err(),
+            &|net| net.iperf("h1", &to, &udp, &never).unwrap_err(),
+            &|net| net.ping("h1", &nobody, &patient, &never).unwrap_err(),
+            &|net| net.ping_all(&all, &never).unwrap_err(),
+        ];
+        let net = pair();
+        let link = net.spec().links[0].name.clone().unwrap();
+        let (_, island) = attach(&net, &At::Link(link), DROP.as_bytes(), Direction::Both);
+        thread::scope(|scope| {
+            let net = &net;
+            let ping = &calls[2..];
+            let running: Vec<_> = ping.iter().map(|call| scope.spawn(move || call(net))).collect();
+            soon("lost requests", || {
+                island
+                    .with_pipeline(|p| p.stats().unwrap().stages[0].dropped)
+                    .unwrap()
+                    > 2
+            });
+            ends_at_once(net, running);
+        });
+        let net = pair();
+        let h2 = net.space("h2").unwrap();
+        thread::scope(|scope| {
+            let net = &net;
+            let measure = &calls[..2];
+            let running: Vec<_> = measure
+                .iter()
+                .map(|call| scope.spawn(move || call(net)))
+                .collect();
+            let lab = net.lab().unwrap();
+            soon("data", || {
+                let links = lab.links(h2).unwrap();
+                links
+                    .iter()
+                    .any(|link| link.name == "eth0" && link.stats.rx_bytes > 1 << 20)
+            });
+            drop(lab);
+            ends_at_once(net, running);
+        });
+    });
+}
+
+/// Closes a network, after which the calls end.
+fn ends_at_once(net: &Network, running: Vec<thread::ScopedJoinHandle<'_, LabError>>) {
+    let start = thread::scope(|scope| {
+        let start = Instant::now();
+        scope.spawn(|| close(net));
+        for call in running {
+            let error = call.join().unwrap();
+            assert!(matches!(error, LabError::Closed { .. }), "{error:?}");
+        }
+        start
+    });
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
 }
 
 #[test]
@@ -310,8 +391,15 @@ fn a_forward_leads_into_a_node() {
             to: None,
         };
         assert!(matches!(net.forward("h2", 1, &taken), Err(LabError::Os { .. })));
+        // It stays without a handle, and ends with the network.
+        let forgotten = net
+            .forward("h2", 8_000, &ForwardOptions::default())
+            .unwrap()
+            .local_addr();
+        assert!(TcpStream::connect(forgotten).is_ok());
         close(&net);
         assert!(forward.is_closed());
+        assert!(TcpStream::connect(forgotten).is_err());
         assert!(TcpStream::connect(forward.local_addr()).is_err());
     });
 }

@@ -5,7 +5,7 @@ use std::fmt;
 /// Where in a lab something was declared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
-    /// Name of the lab file and line and column in it, from 1; `None` where no file was read.
+    /// Name of the lab file and line and column in it, from 1, or 0 where only the file is known; `None` where no file was read.
     pub file: Option<(String, usize, usize)>,
     /// The key there, such as `hosts.h1.ip`; empty for the file as a whole.
     pub key: String,
@@ -25,6 +25,8 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.file {
             None => f.write_str(&self.key),
+            Some((file, 0, _)) if self.key.is_empty() => f.write_str(file),
+            Some((file, 0, _)) => write!(f, "{file}: {}", self.key),
             Some((file, line, column)) if self.key.is_empty() => write!(f, "{file}:{line}:{column}"),
             Some((file, line, column)) => write!(f, "{file}:{line}:{column}: {}", self.key),
         }

@@ -34,6 +34,7 @@
 mod check;
 mod error;
 mod graph;
+mod loops;
 mod names;
 mod places;
 mod read;
@@ -45,6 +46,8 @@ mod write;
 
 pub use error::{Place, TopologyError};
 pub use graph::{graph_dot, graph_svg, graph_text};
+pub use loops::loops;
+pub use places::Declared;
 pub use resolve::resolve;
 pub use resolved::{Resolved, ResolvedInterface, ResolvedLink, ResolvedNode, ResolvedRoute, Segment, Slot};
 pub use spec::{

@@ -14,6 +14,8 @@ pub(crate) enum Subject {
     NodeKey(usize, &'static str),
     Link(usize),
     LinkKey(usize, &'static str),
+    NodePlugin(usize, usize),
+    LinkPlugin(usize, usize),
     EndOf(usize, End),
     EndKey(usize, End, &'static str),
 }
@@ -24,6 +26,8 @@ impl Subject {
         match self {
             Self::Lab(_) | Self::Node(_) | Self::Link(_) => None,
             Self::NodeKey(node, _) => Some(Self::Node(node)),
+            Self::NodePlugin(node, _) => Some(Self::NodeKey(node, "plugins")),
+            Self::LinkPlugin(link, _) => Some(Self::LinkKey(link, "plugins")),
             Self::LinkKey(link, _) | Self::EndOf(link, _) => Some(Self::Link(link)),
             Self::EndKey(link, end, _) => Some(Self::EndOf(link, end)),
         }
@@ -43,6 +47,8 @@ impl Subject {
                 .nodes
                 .get(at)
                 .map_or_else(String::new, |node| format!("{} {}", node.kind, node.name)),
+            Self::NodePlugin(at, number) => format!("plugins[{number}] of {}", Self::Node(at).describe(spec)),
+            Self::LinkPlugin(at, number) => format!("plugins[{number}] of {}", link(at)),
             Self::NodeKey(at, key) => format!("{key} of {}", Self::Node(at).describe(spec)),
             Self::Link(at) => link(at),
             Self::LinkKey(at, key) => format!("{key} of {}", link(at)),
@@ -80,5 +86,23 @@ impl Places {
             around = part.parent();
         }
         Place::named(subject.describe(spec))
+    }
+}
+
+/// Where a lab file declares what only its reader can check.
+#[derive(Debug)]
+pub struct Declared(pub(crate) Places);
+
+impl Declared {
+    /// Returns where a plugin of a node stands; both by position in the spec that was read.
+    #[must_use]
+    pub fn node_plugin(&self, spec: &Spec, node: usize, number: usize) -> Place {
+        self.0.of(spec, Subject::NodePlugin(node, number))
+    }
+
+    /// Returns where a plugin of a link stands; both by position in the spec that was read.
+    #[must_use]
+    pub fn link_plugin(&self, spec: &Spec, link: usize, number: usize) -> Place {
+        self.0.of(spec, Subject::LinkPlugin(link, number))
     }
 }

@@ -119,10 +119,16 @@ impl Forwarder {
         }
     }
 
-    /// Writes a frame to a port, finishing in software what the port does not take.
+    /// Writes a frame to a port, and forgets what was learned there when the port turns out to be down.
     ///
     /// The frame itself is the same afterwards, so that further copies can be made of it.
     pub(super) fn emit(&mut self, port: usize, bytes: &mut [u8], off: usize, len: usize, parcel: Parcel) {
+        self.write(port, bytes, off, len, parcel);
+        self.note_fall(port);
+    }
+
+    /// Writes a frame to a port, finishing in software what the port does not take.
+    fn write(&mut self, port: usize, bytes: &mut [u8], off: usize, len: usize, parcel: Parcel) {
         let todo = parcel.meta.offload;
         let to = &mut self.ports[port];
         let recordings = &mut self.recordings;

@@ -291,6 +291,7 @@ impl Forwarder {
     /// Counts a port as gone, so that what is sent there is dropped under that name.
     pub(crate) fn lose(&mut self, port: usize) {
         self.ports[port].gone = true;
+        self.forget_learned(port);
         if let Some(sink) = &mut self.sink {
             sink.end();
         }

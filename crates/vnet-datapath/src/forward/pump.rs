@@ -25,6 +25,7 @@ impl Forwarder {
                 break;
             }
         }
+        self.note_fall(port);
         if let Some(sink) = &mut self.sink {
             sink.ring();
             if self.ports[port].gone {

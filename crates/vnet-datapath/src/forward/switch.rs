@@ -101,13 +101,25 @@ impl Forwarder {
             .filter_map(|(stage, ..)| self.stages[stage].take())
             .collect();
         self.live.retain(|live| *live != port);
-        if let Some(fdb) = &mut self.fdb {
-            fdb.forget_port(port);
-        }
+        self.forget_learned(port);
         let vacant = self.ports[port].leave();
         let taken = std::mem::replace(&mut self.ports[port], vacant);
         self.rebuild_port(port);
         (taken, ended)
+    }
+
+    /// Forgets what was learned at a port, so that frames for the stations there are flooded and find another way.
+    pub(crate) fn forget_learned(&mut self, port: usize) {
+        if let Some(fdb) = &mut self.fdb {
+            fdb.forget_port(port);
+        }
+    }
+
+    /// Forgets what was learned at a port whose device has gone down since the last look.
+    pub(super) fn note_fall(&mut self, port: usize) {
+        if std::mem::take(&mut self.ports[port].fell) {
+            self.forget_learned(port);
+        }
     }
 
     /// Returns the stage at the entrance that takes the shortest frames, with their length.

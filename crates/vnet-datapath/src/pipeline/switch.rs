@@ -99,6 +99,20 @@ impl Pipeline {
         self.ask(move |worker| worker.seed_fdb(&entries))
     }
 
+    /// Forgets what was learned at a port, after what waits there was carried: frames for the stations behind it are flooded
+    /// until they are heard again.
+    ///
+    /// A switch does so itself when it finds that a port's device is down or away, which it may do no sooner than it sends
+    /// there.
+    ///
+    /// # Errors
+    /// [`EngineError::NotASwitch`], [`EngineError::NoSuchPlace`], [`EngineError::Ended`].
+    pub fn forget_learned(&self, port: usize) -> Result<(), EngineError> {
+        self.check_switch()?;
+        self.on_info(port, |_| ())?;
+        self.ask(move |worker| worker.forget_learned(port))
+    }
+
     /// Returns what a switch has learned, in the order of VLANs and addresses.
     ///
     /// # Errors

@@ -67,6 +67,10 @@ pub struct Port {
     pub(crate) io: Io,
     pub(crate) counters: Counters,
     pub(crate) gone: bool,
+    /// Its device went down or away and nothing has passed since.
+    down: bool,
+    /// The device did so since somebody last looked.
+    pub(crate) fell: bool,
     #[expect(
         clippy::vec_box,
         reason = "stages are large and move between ports and worker by pointer"
@@ -181,6 +185,8 @@ impl Port {
             io,
             counters: Counters::default(),
             gone: false,
+            down: false,
+            fell: false,
             attached: Vec::new(),
             recorder: None,
             recorded: Vec::new(),
@@ -226,7 +232,11 @@ impl Port {
 
     /// Tells whether the device may vanish without another word, so that somebody must look from time to time.
     pub(crate) fn must_be_watched(&self) -> bool {
-        !self.gone && matches!(&self.io, Io::Packet(packet) if packet.is_silent())
+        !self.gone && self.is_silent()
+    }
+
+    fn is_silent(&self) -> bool {
+        matches!(&self.io, Io::Packet(packet) if packet.is_silent())
     }
 
     /// Looks whether the device is still there; true when it is not.
@@ -276,6 +286,7 @@ impl Port {
         recordings: &mut Recordings,
     ) -> Got {
         let before = landing.metas.len();
+        let was_silent = self.is_silent();
         let got = match &mut self.io {
             Io::Tap(tap) => tap.recv(landing, spill, &mut self.counters),
             Io::Packet(packet) => packet.recv(landing, &mut self.counters),
@@ -285,6 +296,12 @@ impl Port {
         };
         if matches!(got, Got::Gone) {
             self.gone = true;
+        }
+        if landing.metas.len() > before {
+            self.down = false;
+        }
+        if self.gone || (self.is_silent() && !was_silent) {
+            self.fall();
         }
         if self.recorder.is_some() || !self.recorded.is_empty() {
             for (frame, meta) in landing.frames.as_slice().iter().zip(&*landing.metas).skip(before) {
@@ -337,12 +354,24 @@ impl Port {
         });
         match result {
             Ok(()) => {
+                self.down = false;
                 self.counters.tx_packets += 1;
                 self.counters.tx_bytes += len as u64;
                 self.record(recordings, true, &bytes[off..off + len], &meta.offload, ts_ns);
             }
-            Err(cause) => self.counters.drops.add(cause),
+            Err(cause) => {
+                if matches!(cause, Cause::Down | Cause::Gone) {
+                    self.fall();
+                }
+                self.counters.drops.add(cause);
+            }
         }
+    }
+
+    /// Takes note, once, that the device is down or away.
+    fn fall(&mut self) {
+        self.fell |= !self.down;
+        self.down = true;
     }
 
     /// Enforces the MTU and the least length, which the kernel does not do for every kind of port.

@@ -1,5 +1,6 @@
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::epoll::{self, EventData, EventFlags};
@@ -8,12 +9,14 @@ use rustix::net::sockopt;
 
 use super::pipe::Pipe;
 use crate::socket::Place;
+use crate::sockets::{Listed, Sockets};
 
 /// One connection: its end outside, and its end in the node.
 pub(super) struct Connection {
     outside: Side,
     /// None while no address has answered.
     inside: Option<Side>,
+    sockets: Arc<Sockets>,
     connected: bool,
     /// How many of the addresses were tried.
     tried: usize,
@@ -23,6 +26,7 @@ pub(super) struct Connection {
 
 struct Side {
     stream: TcpStream,
+    _listed: Listed,
     key: u64,
     /// What epoll was asked to tell.
     watched: EventFlags,
@@ -37,10 +41,11 @@ pub(super) enum Fate {
 }
 
 impl Connection {
-    pub(super) fn new(outside: TcpStream, key: u64) -> Self {
+    pub(super) fn new(outside: TcpStream, key: u64, sockets: &Arc<Sockets>) -> Self {
         Self {
-            outside: Side::new(outside, key),
+            outside: Side::new(outside, key, sockets),
             inside: None,
+            sockets: Arc::clone(sockets),
             connected: false,
             tried: 0,
             inwards: Pipe::default(),
@@ -102,7 +107,7 @@ impl Connection {
         while let Some(address) = addresses.get(self.tried) {
             self.tried += 1;
             if let Ok(fd) = place.begin_connect(*address) {
-                self.inside = Some(Side::new(TcpStream::from(fd), key));
+                self.inside = Some(Side::new(TcpStream::from(fd), key, &self.sockets));
                 return true;
             }
         }
@@ -146,8 +151,9 @@ impl Connection {
 }
 
 impl Side {
-    fn new(stream: TcpStream, key: u64) -> Self {
+    fn new(stream: TcpStream, key: u64, sockets: &Arc<Sockets>) -> Self {
         Self {
+            _listed: sockets.list(&stream),
             stream,
             key,
             watched: EventFlags::empty(),

@@ -35,7 +35,7 @@ impl Default for ForwardOptions {
 
 /// A TCP port of this machine that leads to one in a node.
 ///
-/// It ends with its last handle, with [`Forward::close`], or with the network.
+/// It ends with [`Forward::close`] or with the network, which keeps it while no handle does.
 #[derive(Clone)]
 pub struct Forward {
     relay: Arc<Relay>,
@@ -87,9 +87,9 @@ impl Network {
             .collect();
             let listener = TcpListener::bind(options.listen)
                 .map_err(|error| LabError::os(format!("cannot listen on {}", options.listen), error))?;
-            let relay = Arc::new(Relay::start(listener, place, candidates)?);
-            live.forwards.retain(|relay| relay.strong_count() > 0);
-            live.forwards.push(Arc::downgrade(&relay));
+            let relay = Arc::new(Relay::start(listener, place, candidates, &live.sockets)?);
+            live.forwards.retain(|relay| !relay.is_closed());
+            live.forwards.push(Arc::clone(&relay));
             Ok(Forward { relay })
         })
     }

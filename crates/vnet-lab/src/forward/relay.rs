@@ -8,11 +8,13 @@ use std::thread::JoinHandle;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
+use rustix::net::Shutdown;
 
 use super::ForwardStats;
 use super::connection::{Connection, Fate};
 use crate::error::LabError;
 use crate::socket::Place;
+use crate::sockets::{Listed, Sockets};
 
 const WAKE: u64 = u64::MAX;
 const LISTENER: u64 = u64::MAX - 1;
@@ -50,6 +52,7 @@ impl Relay {
         listener: TcpListener,
         place: Place,
         addresses: Vec<SocketAddr>,
+        sockets: &Arc<Sockets>,
     ) -> Result<Self, LabError> {
         let address = listener
             .local_addr()
@@ -71,6 +74,8 @@ impl Relay {
         epoll::add(&epoll, &shared.wake, EventData::new_u64(WAKE), EventFlags::IN).map_err(failed)?;
         epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), EventFlags::IN).map_err(failed)?;
         let worker = Worker {
+            _listed: sockets.list(&listener),
+            sockets: Arc::clone(sockets),
             listener,
             place,
             addresses,
@@ -135,6 +140,8 @@ impl Drop for Relay {
 /// The relay's thread.
 struct Worker {
     listener: TcpListener,
+    _listed: Listed,
+    sockets: Arc<Sockets>,
     place: Place,
     addresses: Vec<SocketAddr>,
     epoll: OwnedFd,
@@ -174,6 +181,8 @@ impl Worker {
                 }
             }
         }
+        // Copies in other processes would go on listening.
+        let _ = rustix::net::shutdown(&self.listener, Shutdown::Both);
         self.shared.ended.store(true, Ordering::Release);
         self.shared.open.store(0, Ordering::Relaxed);
     }
@@ -205,7 +214,7 @@ impl Worker {
             let number = self.next;
             self.next += 1;
             self.connections
-                .insert(number, Connection::new(stream, number * 2));
+                .insert(number, Connection::new(stream, number * 2, &self.sockets));
             self.shared.open.fetch_add(1, Ordering::Relaxed);
             self.go(number);
         }

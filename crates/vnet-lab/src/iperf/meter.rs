@@ -3,12 +3,18 @@ use std::time::{Duration, Instant};
 
 use super::IperfInterval;
 
-/// The finest part of the time that is counted by itself.
+/// The finest part of the time that is counted by itself, and that of a measurement that takes longer than [`LONG`].
 const GRAIN: Duration = Duration::from_millis(10);
+const COARSE: Duration = Duration::from_millis(250);
+const LONG: Duration = Duration::from_secs(3_600);
+
+/// The longest measurement; its parts take 3 MB.
+pub(super) const LONGEST: Duration = Duration::from_secs(86_400);
 
 /// Counts what arrives, over time, from several threads.
 pub(super) struct Meter {
     start: Instant,
+    grain: Duration,
     grains: Vec<AtomicU64>,
     /// The last arrival, in nanoseconds from the start.
     last: AtomicU64,
@@ -17,11 +23,13 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// Begins to count; what comes much later than `duration` counts for its last part.
+    /// Begins to count, for [`LONGEST`] at most; what comes much later than `duration` counts for its last part.
     pub(super) fn start(duration: Duration) -> Self {
-        let grains = duration.as_nanos().div_ceil(GRAIN.as_nanos()) + 1;
+        let grain = if duration > LONG { COARSE } else { GRAIN };
+        let grains = duration.min(LONGEST).as_nanos().div_ceil(grain.as_nanos()) + 1;
         Self {
             start: Instant::now(),
+            grain,
             grains: (0..grains).map(|_| AtomicU64::new(0)).collect(),
             last: AtomicU64::new(0),
             stop: AtomicBool::new(false),
@@ -30,7 +38,7 @@ impl Meter {
 
     pub(super) fn add(&self, bytes: usize) {
         let at = self.start.elapsed();
-        let grain = (at.as_nanos() / GRAIN.as_nanos()) as usize;
+        let grain = (at.as_nanos() / self.grain.as_nanos()) as usize;
         self.grains[grain.min(self.grains.len() - 1)].fetch_add(bytes as u64, Ordering::Relaxed);
         self.last.fetch_max(nanos(at), Ordering::Relaxed);
     }
@@ -62,7 +70,7 @@ impl Meter {
     /// The counts in parts of the length given; what is over goes to the last.
     pub(super) fn intervals(&self, length: Duration) -> Vec<IperfInterval> {
         let end = self.duration_ns();
-        let length = nanos(length.max(GRAIN)) / nanos(GRAIN) * nanos(GRAIN);
+        let length = nanos(length.max(self.grain)) / nanos(self.grain) * nanos(self.grain);
         let parts = end.div_ceil(length).max(1);
         let mut intervals: Vec<IperfInterval> = (0..parts)
             .map(|part| IperfInterval {
@@ -73,7 +81,7 @@ impl Meter {
             })
             .collect();
         for (grain, bytes) in self.grains.iter().enumerate() {
-            let part = grain as u64 * nanos(GRAIN) / length;
+            let part = grain as u64 * nanos(self.grain) / length;
             let part = part.min(parts - 1) as usize;
             intervals[part].bytes += bytes.load(Ordering::Relaxed);
         }
@@ -100,6 +108,17 @@ pub(super) fn nanos(time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_time_takes_no_more_memory_than_an_hour() {
+        for (duration, grains) in [
+            (LONG, 360_001),
+            (LONGEST, 345_601),
+            (Duration::from_secs(1_000_000_000), 345_601),
+        ] {
+            assert_eq!(Meter::start(duration).grains.len(), grains);
+        }
+    }
 
     #[test]
     fn intervals_add_up() {

@@ -124,7 +124,8 @@ impl Network {
     ///
     /// # Errors
     /// [`LabError::Unknown`] and [`LabError::BadArgument`] for nodes and options that cannot be, [`LabError::Os`] when there
-    /// is no connection, [`LabError::Cancelled`], and as [`Network::start`].
+    /// is no connection, [`LabError::Cancelled`], [`LabError::Closed`] when the network is closed meanwhile, and as
+    /// [`Network::start`].
     pub fn iperf(
         &self,
         from: &str,
@@ -154,6 +155,11 @@ impl Network {
                 "give a duration and an interval above 0".to_owned(),
             ),
             (
+                options.duration > meter::LONGEST,
+                format!("a measurement of {} s", options.duration.as_secs()),
+                "give a day at most".to_owned(),
+            ),
+            (
                 !range.contains(&length),
                 format!("writes of {length} bytes"),
                 format!("give {} to {} bytes", range.start(), range.end()),
@@ -171,19 +177,21 @@ impl Network {
             let address = to.address(&live.plan, from, options.ipv6)?;
             Ok((live.place(from)?, live.place(receiver)?, address))
         })?;
-        let run = Run {
-            from: &sender,
-            to: &receiver,
-            address,
-            options,
-            length,
-            cancel,
-        };
-        if options.udp {
-            udp::run(&run)
-        } else {
-            tcp::run(&run)
-        }
+        self.inner.while_open(cancel, |cancel| {
+            let run = Run {
+                from: &sender,
+                to: &receiver,
+                address,
+                options,
+                length,
+                cancel,
+            };
+            if options.udp {
+                udp::run(&run)
+            } else {
+                tcp::run(&run)
+            }
+        })
     }
 }
 

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use vnet_datapath::{Direction, SWITCH_STAGE_PORTS, StageId};
 use vnet_packet::Layer;
 use vnet_runtime::{Stage, StageStats};
@@ -113,42 +115,47 @@ impl Live {
         let (mut held, is_fresh) = match self.islands.remove(&spot.key) {
             Some(held) => (held, false),
             None => {
-                let held = Held::prepare(&self.lab, &mut self.numbers, spot.key.clone(), &spot.ports)?;
+                let held = Held::prepare(
+                    &self.lab,
+                    &mut self.numbers,
+                    &self.sockets,
+                    spot.key.clone(),
+                    &spot.ports,
+                )?;
                 (held, true)
             }
         };
         let lab_end = spot.site.lab_end();
-        let port = lab_end.and_then(|lab_end| held.port(lab_end)).unwrap_or(0);
-        let added = add(&held, port);
-        let outcome = match added {
+        let port = match lab_end {
+            None => Ok(0),
+            Some(lab_end) => held.port(lab_end).ok_or_else(|| LabError::Closed {
+                what: format!("the engine's port on {}", spot.key),
+            }),
+        };
+        let value = match port.and_then(|port| add(&held, port)) {
             Ok((id, value)) => {
                 held.add_user(id, lab_end);
-                let redirected = if is_fresh {
-                    held.redirect(&self.lab)
-                } else {
-                    Ok(())
-                };
-                redirected.map(|()| value)
+                value
             }
-            Err(error) => Err(error),
-        };
-        match outcome {
-            Ok(value) => {
-                let island = Island {
-                    inner: std::sync::Arc::clone(&held.inner),
-                };
-                self.islands.insert(spot.key.clone(), held);
-                Ok((value, island))
+            Err(error) if is_fresh => {
+                // No frame has come yet.
+                held.end(&mut self.numbers);
+                return Err(error);
             }
             Err(error) => {
-                if is_fresh {
-                    held.give_back(&self.lab);
-                } else {
-                    self.islands.insert(spot.key.clone(), held);
-                }
-                Err(error)
+                self.islands.insert(spot.key.clone(), held);
+                return Err(error);
             }
+        };
+        if is_fresh && let Err(error) = held.redirect(&self.lab) {
+            held.give_back(&self.lab, &mut self.numbers);
+            return Err(error);
         }
+        let island = Island {
+            inner: Arc::clone(&held.inner),
+        };
+        self.islands.insert(spot.key.clone(), held);
+        Ok((value, island))
     }
 
     /// Removes a plugin or recording from an island, which ends with the last one.
@@ -159,7 +166,7 @@ impl Live {
         };
         held.remove_user(id);
         if held.is_idle() {
-            return held.give_back(&self.lab);
+            return held.give_back(&self.lab, &mut self.numbers);
         }
         self.islands.insert(key.clone(), held);
         Swap::default()

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use vnet_datapath::{Pipeline, Port, PortInfo, RecordId, StageId};
 use vnet_netlink::{Change, Into};
 use vnet_packet::Layer;
@@ -11,6 +12,7 @@ use super::{IslandInner, Key, Swap};
 use crate::error::LabError;
 use crate::numbers::Numbers;
 use crate::plan::SwitchPort;
+use crate::sockets::{Listed, Sockets};
 
 /// Priority of the redirect that leads to the engine; it goes before the one that joins a link.
 const TAKEN: u16 = 1;
@@ -29,7 +31,7 @@ const GRACE: Duration = Duration::from_millis(2);
 const FEW: usize = 16;
 
 /// Threads that close sockets side by side: each waits some 10 ms for the kernel (packet_release, net/packet/af_packet.c).
-const CLOSERS: usize = 32;
+const CLOSERS: usize = 128;
 
 /// An island and what is at work in it.
 pub(crate) struct Held {
@@ -38,6 +40,7 @@ pub(crate) struct Held {
     bridge: Option<u32>,
     ports: Vec<HeldPort>,
     users: Vec<User>,
+    sockets: Arc<Sockets>,
 }
 
 /// A lab end whose frames the engine has.
@@ -45,6 +48,8 @@ struct HeldPort {
     lab_end: u32,
     shadow: u32,
     number: usize,
+    /// Its sockets, which a forked child must not keep.
+    _listed: [Listed; 2],
 }
 
 /// A plugin or recording, with the lab end it ends with.
@@ -64,6 +69,7 @@ impl Held {
     pub(crate) fn prepare(
         lab: &Lab,
         numbers: &mut Numbers,
+        sockets: &Arc<Sockets>,
         key: Key,
         ends: &[SwitchPort],
     ) -> Result<Self, LabError> {
@@ -74,18 +80,20 @@ impl Held {
         let (mut ports, mut held) = (Vec::new(), Vec::new());
         for end in ends {
             let shadow = numbers.next_shadow();
-            match take(lab, end, shadow) {
-                Ok(port) => {
+            match take(lab, end, shadow, sockets) {
+                Ok((port, listed)) => {
                     held.push(HeldPort {
                         lab_end: end.lab_end,
                         shadow,
                         number: ports.len(),
+                        _listed: listed,
                     });
                     ports.push(port);
                 }
                 Err(error) => {
                     close(ports);
-                    forget(lab, held.iter().map(|port| port.shadow));
+                    numbers.spare_shadow(shadow);
+                    held.iter().for_each(|port| numbers.spare_shadow(port.shadow));
                     return Err(error);
                 }
             }
@@ -121,9 +129,12 @@ impl Held {
                 bridge,
                 ports: held,
                 users: Vec::new(),
+                sockets: Arc::clone(sockets),
             }),
             Err(error) => {
-                forget(lab, shadows.into_iter());
+                shadows
+                    .into_iter()
+                    .for_each(|shadow| numbers.spare_shadow(shadow));
                 Err(error)
             }
         }
@@ -144,23 +155,16 @@ impl Held {
         end: &SwitchPort,
     ) -> Result<Step, LabError> {
         let shadow = numbers.next_shadow();
-        let port = take(lab, end, shadow)?;
-        let number = self.inner.with_pipeline(|pipeline| pipeline.add_port(port));
-        let number = match number {
-            Ok(Ok(number)) => number,
-            Ok(Err(error)) => {
-                forget(lab, [shadow].into_iter());
-                return Err(error.into());
-            }
-            Err(error) => {
-                forget(lab, [shadow].into_iter());
-                return Err(error);
-            }
-        };
+        let added = take(lab, end, shadow, &self.sockets).and_then(|(port, listed)| {
+            let number = self.inner.with_pipeline(|pipeline| pipeline.add_port(port))?;
+            Ok((number?, listed))
+        });
+        let (number, listed) = added.inspect_err(|_| numbers.spare_shadow(shadow))?;
         let held = HeldPort {
             lab_end: end.lab_end,
             shadow,
             number,
+            _listed: listed,
         };
         let step = held.redirect();
         self.ports.push(held);
@@ -168,7 +172,7 @@ impl Held {
     }
 
     /// Ends the port at a lab end that is gone, with what is attached there.
-    pub(crate) fn forget_port(&mut self, lab: &Lab, lab_end: u32) {
+    pub(crate) fn forget_port(&mut self, numbers: &mut Numbers, lab_end: u32) {
         let Some(at) = self.ports.iter().position(|port| port.lab_end == lab_end) else {
             return;
         };
@@ -189,7 +193,18 @@ impl Held {
         {
             close(vec![port]);
         }
-        forget(lab, [port.shadow].into_iter());
+        numbers.spare_shadow(port.shadow);
+    }
+
+    /// Has a switch forget what it has learnt at a lab end.
+    pub(crate) fn forget_learnt(&self, lab_end: u32) {
+        let Some(number) = self.port(lab_end) else { return };
+        let forgotten = self
+            .inner
+            .with_pipeline(|pipeline| pipeline.forget_learned(number));
+        if let Ok(Err(error)) = forgotten {
+            tracing::warn!(target: "vnet::lab", %error, "{} may send to a link that is down", self.inner.key);
+        }
     }
 
     /// The number of the port at a lab end.
@@ -220,11 +235,12 @@ impl Held {
     }
 
     /// Has the kernel carry the frames again, none lost and none twice, and ends the engine's part.
-    pub(crate) fn give_back(self, lab: &Lab) -> Swap {
+    pub(crate) fn give_back(self, lab: &Lab, numbers: &mut Numbers) -> Swap {
         if let Some(bridge) = self.bridge {
             // It has not seen where the stations are since the engine has the frames.
             attempt(lab, Change::FlushFdb { bridge });
         }
+        let mut stuck = Vec::new();
         let each = self.ports.len() <= FEW;
         let mut counts = if each { Vec::new() } else { self.counts() };
         for port in &self.ports {
@@ -233,7 +249,9 @@ impl Held {
                 counts.push(self.counts().get(port.number).copied().flatten());
             }
             let index = port.lab_end;
-            attempt(lab, Change::DelRedirect { index, prio: TAKEN });
+            if !attempt(lab, Change::DelRedirect { index, prio: TAKEN }) {
+                stuck.push(port.shadow);
+            }
         }
         thread::sleep(GRACE);
         for port in &self.ports {
@@ -249,7 +267,7 @@ impl Held {
         } else {
             !last.is_empty() && last == counts
         };
-        self.end(lab);
+        self.end_but(numbers, &stuck);
         Swap {
             given_back: true,
             reordering_possible: !quiet,
@@ -282,10 +300,18 @@ impl Held {
     }
 
     /// Ends the engine's part at once.
-    pub(crate) fn end(self, lab: &Lab) {
-        let shadows: Vec<u32> = self.ports.iter().map(|port| port.shadow).collect();
+    pub(crate) fn end(self, numbers: &mut Numbers) {
+        self.end_but(numbers, &[]);
+    }
+
+    /// Ends the engine's part; shadows that frames may still be led to serve nobody again, who would get a stranger's.
+    fn end_but(self, numbers: &mut Numbers, stuck: &[u32]) {
+        let shadows = self.ports.iter().map(|port| port.shadow);
+        let shadows: Vec<u32> = shadows.filter(|shadow| !stuck.contains(shadow)).collect();
         Self::end_all(vec![self]);
-        forget(lab, shadows.into_iter());
+        shadows
+            .into_iter()
+            .for_each(|shadow| numbers.spare_shadow(shadow));
     }
 
     /// Ends the engine's parts of a lab that is gone.
@@ -335,7 +361,12 @@ fn keep(island: &IslandInner, id: UserId) {
 }
 
 /// Opens the two sockets of a port; it gets no frame before its redirect.
-fn take(lab: &Lab, end: &SwitchPort, shadow: u32) -> Result<Port, LabError> {
+fn take(
+    lab: &Lab,
+    end: &SwitchPort,
+    shadow: u32,
+    sockets: &Arc<Sockets>,
+) -> Result<(Port, [Listed; 2]), LabError> {
     let taken = lab
         .take_port(end.lab_end, shadow, RECEIVE)
         .map_err(|error| LabError::refused(format!("link {}", end.link), error))?;
@@ -344,7 +375,8 @@ fn take(lab: &Lab, end: &SwitchPort, shadow: u32) -> Result<Port, LabError> {
         layer: Layer::L2,
         mtu: end.mtu,
     };
-    Ok(Port::pair(taken.rx, taken.tx, info))
+    let listed = [sockets.list(&taken.rx), sockets.list(&taken.tx)];
+    Ok((Port::pair(taken.rx, taken.tx, info), listed))
 }
 
 /// Closes ports side by side.
@@ -359,19 +391,17 @@ fn close(mut ports: Vec<Port>) {
     });
 }
 
-/// Deletes shadow devices.
-fn forget(lab: &Lab, shadows: impl Iterator<Item = u32>) {
-    for shadow in shadows {
-        if let Err(error) = lab.drop_port(shadow) {
-            tracing::warn!(target: "vnet::lab", %error, shadow, "a shadow device stays until the lab ends");
-        }
+/// Does it, or finds that there is nothing left to do it to; false when neither is so.
+fn attempt(lab: &Lab, change: Change) -> bool {
+    let Err(refused) = lab.apply(&[net(change)]) else {
+        return true;
+    };
+    let gone = [Errno::NOENT, Errno::NODEV].map(Errno::raw_os_error);
+    if gone.contains(&refused.error.errno()) {
+        return true;
     }
-}
-
-fn attempt(lab: &Lab, change: Change) {
-    if let Err(error) = lab.apply(&[net(change)]) {
-        tracing::warn!(target: "vnet::lab", %error, "a link may stay with an engine that has ended");
-    }
+    tracing::warn!(target: "vnet::lab", error = %refused, "a link may stay with an engine that has ended");
+    false
 }
 
 fn net(change: Change) -> Step {

@@ -22,8 +22,8 @@ pub struct Recording {
 impl Network {
     /// Copies frames to a pcapng file, both directions by one clock, as they reach the engine and as they leave it.
     ///
-    /// On a link that is at its first end, on a link of a switch at the switch's port, on a switch at every port, each
-    /// an interface of the file. Starts the network if need be.
+    /// On a link that is at its first end, on a link of a switch at the switch's port, on a switch at every port that it has
+    /// then, each an interface of the file. Starts the network if need be.
     ///
     /// # Errors
     /// [`LabError::Unknown`], [`LabError::Engine`] when the file cannot be made, and as [`Network::attach`].

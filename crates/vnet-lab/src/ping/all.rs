@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use super::socket::{EchoOptions, EchoSocket};
 use crate::cancel::{Cancel, LOOK};
 use crate::error::LabError;
 use crate::network::{Network, unknown_node};
-use crate::socket::{Place, timespec};
+use crate::socket::{Place, later, timespec};
 use crate::target::Target;
 
 /// Requests under way at once. Each needs an entry in the neighbour tables of two nodes, and all namespaces of a machine
@@ -26,6 +27,12 @@ const ROOM: usize = 384;
 
 /// With more hosts than this, only those of a wave have a socket: a process has some 1,000 descriptors.
 const SOCKETS: usize = 300;
+
+/// Things that take some 10 µs each between two looks at a [`Cancel`].
+const STRIDE: usize = 1_024;
+
+/// Requests to the helper between two looks, some 0.1 ms each.
+const REQUESTS: usize = 64;
 
 /// Bytes behind the ICMP header.
 const SIZE: usize = 56;
@@ -113,8 +120,15 @@ impl Network {
     /// Sends one echo request from every host to every other, and reports which were answered. Starts the network if need be.
     ///
     /// # Errors
-    /// [`LabError::Unknown`], [`LabError::Cancelled`], and as [`Network::start`].
+    /// [`LabError::Unknown`], [`LabError::Cancelled`], [`LabError::Closed`] when the network is closed meanwhile, and as
+    /// [`Network::start`].
     pub fn ping_all(&self, options: &PingAllOptions, cancel: Cancel<'_>) -> Result<PingMatrix, LabError> {
+        self.start(cancel)?;
+        self.inner
+            .while_open(cancel, |cancel| self.ping_every(options, cancel))
+    }
+
+    fn ping_every(&self, options: &PingAllOptions, cancel: Cancel<'_>) -> Result<PingMatrix, LabError> {
         let (places, plan) = self.inner.live(cancel, |live, _| {
             let names: Vec<String> = if options.hosts.is_empty() {
                 let hosts = live.plan.nodes.iter().filter(|node| node.kind == NodeKind::Host);
@@ -144,6 +158,9 @@ impl Network {
             }
             let mut asked = Vec::new();
             for (from, to) in order(places.len()) {
+                if asked.len().is_multiple_of(STRIDE) {
+                    look(cancel)?;
+                }
                 let target = Target::Node(places[to].node.clone());
                 let address = target
                     .address(&plan, &places[from].node, ipv6)
@@ -162,6 +179,15 @@ impl Network {
 /// All ordered pairs, the two of one pair of hosts beside each other: they share their neighbour entries.
 fn order(hosts: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..hosts).flat_map(move |a| (a + 1..hosts).flat_map(move |b| [(a, b), (b, a)]))
+}
+
+fn look(cancel: Cancel<'_>) -> Result<(), LabError> {
+    if cancel() {
+        return Err(LabError::Cancelled {
+            what: "ping between all hosts".into(),
+        });
+    }
+    Ok(())
 }
 
 /// The pings of one family.
@@ -197,7 +223,11 @@ impl<'a> Round<'a> {
     }
 
     /// Opens the sockets that a wave needs, and closes others where there are many.
-    fn prepare(&mut self, wave: &[(usize, usize, Option<IpAddr>)]) -> Result<(), LabError> {
+    fn prepare(
+        &mut self,
+        wave: &[(usize, usize, Option<IpAddr>)],
+        cancel: Cancel<'_>,
+    ) -> Result<(), LabError> {
         if self.places.len() > SOCKETS {
             let mut needed = vec![false; self.places.len()];
             for (from, ..) in wave {
@@ -207,7 +237,10 @@ impl<'a> Round<'a> {
                 socket.take_if(|_| !needed);
             }
         }
-        for (from, ..) in wave {
+        for (at, (from, ..)) in wave.iter().enumerate() {
+            if at.is_multiple_of(REQUESTS) {
+                look(cancel)?;
+            }
             if self.sockets[*from].is_none() {
                 let options = EchoOptions {
                     rcvbuf: 1 << 20,
@@ -226,7 +259,7 @@ impl<'a> Round<'a> {
         cancel: Cancel<'_>,
     ) -> Result<(), LabError> {
         for wave in asked.chunks(WAVE) {
-            self.prepare(wave)?;
+            self.prepare(wave, cancel)?;
             let mut asks: Vec<Ask> = Vec::with_capacity(wave.len());
             for &(from, to, address) in wave {
                 match address {
@@ -246,7 +279,7 @@ impl<'a> Round<'a> {
             }
             self.wait(&mut asks, cancel)?;
             if asked.len() > ROOM {
-                self.forget(&asks);
+                self.forget(&asks, cancel)?;
             }
             pairs.extend(asks.into_iter().map(|ask| {
                 PingPair {
@@ -286,17 +319,13 @@ impl<'a> Round<'a> {
             let Some(until) = asks
                 .iter()
                 .filter(|ask| ask.rtt.is_none() && ask.error.is_none())
-                .map(|ask| ask.sent + self.timeout)
+                .map(|ask| later(ask.sent, self.timeout))
                 .filter(|until| *until > now)
                 .max()
             else {
                 return Ok(());
             };
-            if cancel() {
-                return Err(LabError::Cancelled {
-                    what: "ping between all hosts".into(),
-                });
-            }
+            look(cancel)?;
             let mut fds: Vec<PollFd<'_>> = self
                 .sockets
                 .iter()
@@ -343,13 +372,17 @@ impl<'a> Round<'a> {
     }
 
     /// Deletes the neighbour entries that a wave has made; the nodes find their neighbours again when they need them.
-    fn forget(&self, asks: &[Ask]) {
+    fn forget(&self, asks: &[Ask], cancel: Cancel<'_>) -> Result<(), LabError> {
         let Some(lab) = self.places.first().map(|place| &place.lab) else {
-            return;
+            return Ok(());
         };
-        let asked = |at| asks.iter().any(|ask| ask.from == at || ask.to == at);
+        let asked: BTreeSet<usize> = asks.iter().flat_map(|ask| [ask.from, ask.to]).collect();
         let mut steps = Vec::new();
-        for (_, place) in self.places.iter().enumerate().filter(|(at, _)| asked(*at)) {
+        for (count, at) in asked.into_iter().enumerate() {
+            if count.is_multiple_of(REQUESTS) {
+                look(cancel)?;
+            }
+            let place = &self.places[at];
             let known = lab.neighbours(place.space).unwrap_or_default();
             let learnt = known.into_iter().filter(|known| known.state != "permanent");
             steps.extend(learnt.map(|known| Step::Net {
@@ -363,7 +396,9 @@ impl<'a> Round<'a> {
         let mut rest = steps.as_slice();
         // One that has gone meanwhile is passed over.
         while let Err(refused) = lab.apply(rest) {
+            look(cancel)?;
             rest = rest.get(refused.at + 1..).unwrap_or_default();
         }
+        Ok(())
     }
 }

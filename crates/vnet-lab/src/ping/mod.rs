@@ -137,7 +137,7 @@ impl Network {
     ///
     /// # Errors
     /// [`LabError::Unknown`] and [`LabError::BadArgument`] for nodes and options that cannot be, [`LabError::Cancelled`],
-    /// and as [`Network::start`].
+    /// [`LabError::Closed`] when the network is closed meanwhile, and as [`Network::start`].
     pub fn ping(
         &self,
         from: &str,
@@ -153,7 +153,9 @@ impl Network {
             IpAddr::V6(ip) if ip.is_unicast_link_local() => self.scope(from, options.interface.as_deref())?,
             _ => 0,
         };
-        run::run(&place, &to.to_string(), address, scope, options, cancel)
+        self.inner.while_open(cancel, |cancel| {
+            run::run(&place, &to.to_string(), address, scope, options, cancel)
+        })
     }
 
     /// The number of the interface a link-local address is behind.

@@ -10,7 +10,7 @@ use super::socket::{EchoOptions, EchoSocket, Message};
 use super::{PingOptions, PingReport, Reply};
 use crate::cancel::{Cancel, LOOK};
 use crate::error::LabError;
-use crate::socket::{Place, wait};
+use crate::socket::{Place, later, wait};
 
 /// Bytes behind the ICMP header that an IPv4 packet holds.
 const MOST: usize = 65_507;
@@ -110,7 +110,7 @@ pub(super) fn run(
         if run.sent.len() < usize::from(count) && now >= next {
             run.send(address, scope);
             // One that comes late does not hurry those after it.
-            next = now.max(next) + options.interval;
+            next = later(now.max(next), options.interval);
             continue;
         }
         let until = if run.sent.len() < usize::from(count) {
@@ -159,7 +159,7 @@ impl Run<'_> {
                 .max()?;
             return Some(self.last_heard + (longest * 2).clamp(LINGER.0, LINGER.1));
         }
-        Some(*last + self.options.timeout)
+        Some(later(*last, self.options.timeout))
     }
 
     fn hear(&mut self, message: &Message, buffer: &[u8]) {

@@ -71,6 +71,8 @@ pub(crate) struct Plan {
     pub ports: Vec<SwitchPort>,
     /// Patches the links, with switches and among each other.
     pub join: Steps,
+    /// Routes to delete; one that has gone by itself is no failure.
+    pub stale: Vec<Step>,
     /// Interfaces of the lab's own namespace to delete, with their names.
     pub leave: Vec<(u32, String)>,
     /// Namespaces to drop.
@@ -140,7 +142,7 @@ impl Plan {
         for (position, node) in after.nodes.iter().enumerate() {
             plan.inside(node, &ends[position], fresh[position], numbers, ground);
             let old = old_nodes.get(node.name.as_str()).map(|at| &before.nodes[*at]);
-            plan.routes(old, node, numbers);
+            plan.routes(old, node, numbers, ground);
         }
         for at in &links {
             plan.patch(after, *at, numbers);

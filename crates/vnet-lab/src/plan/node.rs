@@ -83,6 +83,7 @@ impl Plan {
             return;
         }
         let of = subject(node);
+        let ipv6 = ground.has_ipv6(node);
         let space = numbers.space(&node.name);
         let net = |change| Step::Net {
             space: space.0,
@@ -90,10 +91,12 @@ impl Plan {
         };
         for interface in interfaces.iter().map(|at| &node.interfaces[*at]) {
             let index = in_node(interface);
-            let link_local = Some(link_local(interface.mac)).filter(|_| ground.ipv6);
+            let addresses = interface.addresses.iter().copied();
             // They are there before the interface comes up, so that one report names them all.
-            for address in interface.addresses.iter().copied().chain(link_local) {
-                self.make.push(&of, net(Change::AddAddress { index, address }));
+            for address in addresses.chain([link_local(interface.mac)]) {
+                if ipv6 || address.ip.is_ipv4() {
+                    self.make.push(&of, net(Change::AddAddress { index, address }));
+                }
             }
             let set = LinkSet {
                 up: Some(true),

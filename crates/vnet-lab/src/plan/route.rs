@@ -7,6 +7,7 @@ use vnet_topology::{NodeKind, ResolvedNode};
 
 use super::node::subject;
 use super::{Plan, Undo};
+use crate::ground::Ground;
 use crate::numbers::{Numbers, in_node};
 
 /// A route of a plan: the gateway and the interface by its number in the node.
@@ -14,12 +15,19 @@ type Way = (IpAddr, u32);
 
 impl Plan {
     /// Gives a node the routes it has in the plan, and takes those away that it had before.
-    pub(super) fn routes(&mut self, old: Option<&ResolvedNode>, node: &ResolvedNode, numbers: &Numbers) {
+    pub(super) fn routes(
+        &mut self,
+        old: Option<&ResolvedNode>,
+        node: &ResolvedNode,
+        numbers: &Numbers,
+        ground: &Ground,
+    ) {
         if node.kind == NodeKind::Switch {
             return;
         }
-        let ways = ways(node);
-        let before = old.map(self::ways).unwrap_or_default();
+        let ipv6 = ground.has_ipv6(node);
+        let ways = ways(node, ipv6);
+        let before = old.map(|old| self::ways(old, ipv6)).unwrap_or_default();
         let present: HashSet<u32> = node.interfaces.iter().map(|interface| interface.id).collect();
         // With an interface its routes go.
         let kept: HashSet<u32> = old
@@ -50,20 +58,16 @@ impl Plan {
         }
         for (to, way) in &before {
             if !ways.contains_key(to) && kept.contains(&way.1) {
-                self.undo.push(Undo {
-                    of: self.make.len(),
-                    step: net(Change::AddRoute(route(*to, *way))),
-                    made: None,
-                });
-                self.make.push(&of, net(Change::DelRoute(route(*to, *way))));
+                self.stale.push(net(Change::DelRoute(route(*to, *way))));
             }
         }
     }
 }
 
-fn ways(node: &ResolvedNode) -> HashMap<Cidr, Way> {
+fn ways(node: &ResolvedNode, ipv6: bool) -> HashMap<Cidr, Way> {
     node.routes
         .iter()
+        .filter(|route| ipv6 || route.to.ip.is_ipv4())
         .map(|route| (route.to, (route.via, in_node(&node.interfaces[route.interface]))))
         .collect()
 }

@@ -45,8 +45,8 @@ impl<'a> Lines<'a> {
 pub(crate) enum Source<'a> {
     /// A TOML file.
     Toml(&'a Lines<'a>),
-    /// JSON, which is another program's and has no lines worth naming.
-    Json,
+    /// JSON, which is another program's and has no lines worth naming; with the name of its file, if it has one.
+    Json(Option<&'a str>),
 }
 
 impl Source<'_> {
@@ -54,7 +54,8 @@ impl Source<'_> {
     pub fn place(self, at: usize, key: &str) -> Place {
         Place {
             file: match self {
-                Self::Json => None,
+                // The reader of JSON tells no positions.
+                Self::Json(file) => file.map(|file| (file.to_owned(), 0, 0)),
                 Self::Toml(lines) => Some(lines.find(at)),
             },
             key: key.to_owned(),

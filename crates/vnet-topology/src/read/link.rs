@@ -88,6 +88,9 @@ fn read_link(
     }
     if let Some(value) = fields.get("plugins") {
         read.plugins = values::plugins(value)?;
+        for (number, place) in values::places(value) {
+            places.note(Subject::LinkPlugin(at, number), place);
+        }
     }
     Ok(read)
 }

@@ -9,7 +9,7 @@ mod values;
 use toml::de::DeTable;
 
 use crate::error::{Place, TopologyError};
-use crate::places::{Places, Subject};
+use crate::places::{Declared, Places, Subject};
 use crate::read::cursor::{Cursor, Lines, Source};
 use crate::resolve::resolve_at;
 use crate::spec::{DEFAULT_IPV4, DEFAULT_IPV6, Spec};
@@ -60,6 +60,14 @@ impl Spec {
     /// # Errors
     /// The first fault with line and column, [`resolve`](crate::resolve)'s refusals included.
     pub fn from_toml(text: &str, file: &str) -> Result<Self, TopologyError> {
+        Self::declared_in_toml(text, file).map(|(spec, _)| spec)
+    }
+
+    /// Reads a lab file as [`Spec::from_toml`], and says where in it the plugins stand.
+    ///
+    /// # Errors
+    /// As [`Spec::from_toml`].
+    pub fn declared_in_toml(text: &str, file: &str) -> Result<(Self, Declared), TopologyError> {
         let lines = Lines::new(file, text);
         let source = Source::Toml(&lines);
         let document = DeTable::parse(text).map_err(|error| TopologyError::Syntax {
@@ -76,16 +84,42 @@ impl Spec {
     /// # Errors
     /// The first fault with its key, [`resolve`](crate::resolve)'s refusals included.
     pub fn from_json(text: &str) -> Result<Self, TopologyError> {
-        let mut item: tree::Item = serde_json::from_str(text).map_err(|error| TopologyError::Syntax {
+        let item = json(text).map_err(|error| TopologyError::Syntax {
             at: Place::named("the lab document"),
             reason: error.to_string(),
         })?;
-        tree::number(&mut item, &mut 0);
-        read(&Cursor::new(Source::Json, &item))
+        read(&Cursor::new(Source::Json(None), &item)).map(|(spec, _)| spec)
+    }
+
+    /// Reads a lab file of JSON; `file` is its name for errors. Where in it the plugins stand is known by key alone.
+    ///
+    /// # Errors
+    /// As [`Spec::from_json`]; the line is known where the text is no JSON.
+    pub fn declared_in_json(text: &str, file: &str) -> Result<(Self, Declared), TopologyError> {
+        let item = json(text).map_err(|error| {
+            let said = error.to_string();
+            TopologyError::Syntax {
+                at: Place {
+                    file: Some((file.to_owned(), error.line(), error.column())),
+                    key: String::new(),
+                },
+                reason: match said.rfind(" at line ") {
+                    Some(end) => said[..end].to_owned(),
+                    None => said,
+                },
+            }
+        })?;
+        read(&Cursor::new(Source::Json(Some(file)), &item))
     }
 }
 
-fn read(top: &Cursor<'_>) -> Result<Spec, TopologyError> {
+fn json(text: &str) -> Result<tree::Item, serde_json::Error> {
+    let mut item: tree::Item = serde_json::from_str(text)?;
+    tree::number(&mut item, &mut 0);
+    Ok(item)
+}
+
+fn read(top: &Cursor<'_>) -> Result<(Spec, Declared), TopologyError> {
     let fields = top.fields(&TOP, LAB)?;
     let mut spec = Spec::default();
     let mut places = Places::default();
@@ -114,5 +148,5 @@ fn read(top: &Cursor<'_>) -> Result<Spec, TopologyError> {
     node::read_all(&fields, &mut spec, &mut places)?;
     link::read_all(&fields, &mut spec, &mut places)?;
     resolve_at(&spec, None, &places)?;
-    Ok(spec)
+    Ok((spec, Declared(places)))
 }

@@ -192,6 +192,9 @@ fn fill(
     }
     if let Some(value) = settings.get("plugins") {
         node.plugins = values::plugins(value)?;
+        for (number, place) in values::places(value) {
+            places.note(Subject::NodePlugin(at, number), place);
+        }
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde_json::Value as Json;
 use vnet_netlink::{Cidr, Mac};
 
-use crate::error::TopologyError;
+use crate::error::{Place, TopologyError};
 use crate::read::cursor::Cursor;
 use crate::read::tree::Value;
 use crate::spec::{Gateway, PluginUse, RouteEntry, Routing};
@@ -183,6 +183,12 @@ pub(crate) fn plugins(cursor: &Cursor<'_>) -> Result<Vec<PluginUse>, TopologyErr
         Ok(used)
     };
     cursor.one_or_more().into_iter().map(read).collect()
+}
+
+/// Returns where each element of a list, or the one that stands for a list, is.
+pub(crate) fn places(cursor: &Cursor<'_>) -> impl Iterator<Item = (usize, Place)> {
+    let elements = cursor.one_or_more().into_iter();
+    elements.map(|element| element.place()).enumerate()
 }
 
 /// Reads any value of a plugin's options.
