@@ -90,10 +90,13 @@ class InvalidValue(Error, ValueError):
 
 
 class LabFileError(InvalidValue):
-    """A lab file cannot be right: ``file`` as it was named, ``line`` from 1, ``key`` such as ``"hosts.h1.ip"``."""
+    """A lab file cannot be right: ``file`` as it was named, ``line`` from 1, ``key`` such as ``"hosts.h1.ip"``.
+
+    ``line`` is None where only the key is known, as in JSON.
+    """
 
     file: str
-    line: int
+    line: int | None
     key: str
 
 

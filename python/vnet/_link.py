@@ -122,7 +122,11 @@ class Link:
         return attach(self._native, self, self._name, plugin, direction, position)
 
     def capture(self, path: str | os.PathLike[str]) -> Recording:
-        """Write every frame of both directions to a pcapng file until the recording is stopped: two interfaces, one clock."""
+        """Write every frame of both directions to a pcapng file until the recording is stopped.
+
+        The file has one interface, which stands at end ``a``: a frame from ``a`` to ``b`` has the direction inbound in its
+        packet flags, one from ``b`` to ``a`` outbound.
+        """
         _logs.start()
         return Recording(self._native.record(os.fspath(path)), os.fspath(path))
 

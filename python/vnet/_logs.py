@@ -1,8 +1,8 @@
 """Carries what plugins and the engine log to :mod:`logging`, on a thread of its own.
 
 A line of plugin ``count`` goes to logger ``vnet.plugin.count``, a warning of the engine to ``vnet.engine``. The packet thread
-only queues it; this thread, started with the first plugin, wire or capture, fetches it and calls ``logging``. It is told to
-end, and waited for, at interpreter exit, so that it never runs into a finished interpreter.
+only queues it; this thread, started with the first network, plugin, wire or capture, fetches it and calls ``logging``. It is
+told to end, and waited for, at interpreter exit, so that it never runs into a finished interpreter.
 """
 
 from __future__ import annotations

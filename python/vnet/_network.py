@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, NoReturn, Self, TypeVar
 
-from vnet import _lifetime, _vnet
+from vnet import _lifetime, _logs, _vnet
 from vnet._collection import Collection
 from vnet._device import Device
 from vnet._errors import Error, InvalidValue, TimeoutError, Unsupported
@@ -98,6 +98,7 @@ class Network:
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._devices: weakref.WeakSet[Device] = weakref.WeakSet()
         _lifetime.adopt(self)
+        _logs.start()
 
     @classmethod
     def _wrap(cls, native: _vnet.Network) -> Self:
@@ -442,12 +443,13 @@ class Network:
             links = len(self._native.links())
         except Exception as error:
             return f"<vnet.Network {self.name}: {error}>"
-        counts = [f"{kinds.count(kind)} {plural}" for kind, plural in _PLURALS.items() if kind in kinds]
+        counts = [_count(kinds.count(kind), kind) for kind in ("host", "switch", "router") if kind in kinds]
         state = "closed" if self.closed else "running" if self.started else "declared"
-        return f"<vnet.Network {self.name} {state}: {', '.join([*counts, f'{links} links'])}>"
+        return f"<vnet.Network {self.name} {state}: {', '.join([*counts, _count(links, 'link')])}>"
 
 
-_PLURALS = {"host": "hosts", "switch": "switches", "router": "routers"}
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}{'es' if what == 'switch' else 's'}"
 
 
 def _refuse(later: Mapping[str, Any]) -> NoReturn:

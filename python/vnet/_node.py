@@ -94,9 +94,10 @@ class Node:
             for address in interface.addresses:
                 if mark in address and not address.startswith("fe80:"):
                     return address.split("/")[0]
-        raise NotFound(
-            f"{self.kind} {self._name} has no {family} address", hint="link it to another node, or give it ip="
-        )
+        hint = f"give it one with ip= or add_address, or leave {family} on for the network"
+        if not self.links:
+            hint = "link it to another node: addresses are those of interfaces, which come with links"
+        raise NotFound(f"{self.kind} {self._name} has no {family} address", hint=hint)
 
     @property
     def mac(self) -> str:

@@ -40,7 +40,8 @@ class Process:
     """A command that runs in a node, as :meth:`Node.popen` returns it; it works like :class:`subprocess.Popen`.
 
     It runs until it ends by itself, is killed, or the network is closed; forgetting the handle does not end it. Unlike
-    :mod:`subprocess`, leaving a ``with`` block ends it: by SIGTERM, and by SIGKILL when it still runs 2 s later.
+    :mod:`subprocess`, leaving a ``with`` block ends it with its process group, which is all it started that did not make a
+    session of its own: by SIGTERM, and by SIGKILL what still runs 2 s later.
     ``await process`` waits without blocking the event loop.
 
     ``stdin``, ``stdout`` and ``stderr`` are files where ``subprocess.PIPE`` was asked for, else None.
@@ -162,11 +163,15 @@ class Process:
         return output.decode(errors="replace") if self._text else bytes(output)
 
     def send_signal(self, number: int) -> None:
-        """Send it a signal; one that has ended already is no error."""
+        """Send it a signal; one that has ended already is no error.
+
+        The program of a list gets it alone, as with :mod:`subprocess`. For a string all of its process group does: the shell
+        that runs it would not hand it on.
+        """
         self._native.send_signal(int(number))
 
     def terminate(self) -> None:
-        """Ask it to end, with SIGTERM."""
+        """Ask it to end, with SIGTERM: the program of a list alone, all that a string started, as :meth:`send_signal`."""
         self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
@@ -211,13 +216,11 @@ class Process:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if self.poll() is None:
-                self.terminate()
-                with contextlib.suppress(TimeoutError):
-                    self.wait(_LAST_WAIT)
+            self._native.end(_LAST_WAIT)
+            # Killed ones are gone at once, unless the kernel holds them.
+            with contextlib.suppress(TimeoutError):
+                self.wait(_LAST_WAIT)
         finally:
-            if self.returncode is None:
-                self.kill()
             self._close_stdin()
             for stream in (self.stdout, self.stderr):
                 if stream is not None:

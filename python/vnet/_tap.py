@@ -20,6 +20,11 @@ class Tap(Device):
 
     A TAP has no carrier until somebody holds it: it has one from here on until it is closed, whether or not it is read.
 
+    Without ``netns`` it is made where this process is when it holds CAP_NET_ADMIN there, as root does, and else in the
+    process's private sandbox, where an ordinary user may. Where /dev/net/tun cannot be opened, the sandbox's TAP is a veth
+    whose other end vnet reads: it has the same frames, and ``backend`` is ``"packet"``; ``owner``, ``group`` and
+    ``multi_queue`` are refused then. ``repr`` says where a device lives.
+
     Raises DeviceBusy when the name is taken, PrivilegeError without the right to make one, InvalidValue for a bad name,
     address or size.
     """

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use proptest::prelude::*;
 use vnet_packet::Layer;
-use vnet_packet::pcap::{CaptureError, Linktype, Reader, Record, Writer};
+use vnet_packet::pcap::{CaptureError, Crossing, Direction, Linktype, Reader, Record, Writer};
 
 type Frames = Vec<(Record, Vec<u8>)>;
 
@@ -498,6 +498,41 @@ fn tshark_reads_time_length_interface_and_comment_of_what_is_written() {
             ]
         );
     }
+}
+
+#[test]
+fn several_interfaces_tell_their_frames_apart_and_which_way_they_went() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("a.pcapng");
+    let file = std::fs::File::create(&path).expect("the file is made");
+    let mut writer = Writer::pcapng(file, Linktype::ETHERNET, 262_144, "h1-eth0").expect("header");
+    let other = writer
+        .add_interface(Linktype::ETHERNET, "h2-eth0")
+        .expect("interface");
+    let crossings = [
+        (0, Some(Direction::Inbound), None),
+        (other, Some(Direction::Outbound), Some("flooded")),
+        (other, None, None),
+    ];
+    for (interface, direction, comment) in crossings {
+        let at = Crossing { interface, direction };
+        writer.write_at(at, 1, ARP, 42, comment).expect("frame");
+    }
+    writer.into_inner().expect("flush");
+    let read = read_all(&std::fs::read(&path).expect("the file")).expect("a capture");
+    let seen: Vec<_> = read
+        .iter()
+        .map(|(r, _)| (r.interface, r.comment.as_deref()))
+        .collect();
+    assert_eq!(seen, [(0, None), (1, Some("flooded")), (1, None)]);
+    let path = path.to_str().expect("a plain path");
+    let mut args = vec!["-r", path, "-T", "fields", "-E", "separator=|"];
+    for field in ["frame.interface_name", "frame.packet_flags_direction"] {
+        args.extend(["-e", field]);
+    }
+    let Some(text) = run("tshark", &args) else { return };
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines, ["h1-eth0|0x00000001", "h2-eth0|0x00000002", "h2-eth0|"]);
 }
 
 #[test]

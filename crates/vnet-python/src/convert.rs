@@ -1,9 +1,11 @@
 //! Values on their way in and out.
 
+use std::ops::RangeInclusive;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use serde::Serialize;
@@ -41,10 +43,60 @@ pub(crate) fn netns(arg: Option<NetnsArg>) -> PyResult<Netns> {
     }
 }
 
-/// Reads a time in seconds.
+/// The longest time that is told apart from for ever: no clock counts much further.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+/// Reads a time in seconds; a longer one than 100 years, and infinity, is 100 years.
 pub(crate) fn seconds(value: f64) -> PyResult<Duration> {
-    Duration::try_from_secs_f64(value).map_err(|error| invalid(format!("{value} s is not a time: {error}")))
+    if value.is_nan() || value < 0.0 {
+        return Err(invalid(format!("{value} is not a time: give seconds, 0 or more")));
+    }
+    Ok(Duration::try_from_secs_f64(value).map_or(LONGEST, |time| time.min(LONGEST)))
 }
+
+/// A whole number of whatever size, as Python has them.
+pub(crate) struct Int {
+    /// `None` where 64 bits do not hold it.
+    value: Option<i64>,
+    text: String,
+}
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Int {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        let value = match object.extract::<i64>() {
+            Ok(value) => Some(value),
+            Err(error) if error.is_instance_of::<PyOverflowError>(object.py()) => None,
+            Err(error) => return Err(error),
+        };
+        let text = object.str()?.to_string();
+        Ok(Self { value, text })
+    }
+}
+
+impl Int {
+    /// Returns the number when it is in the range; `argument` is what the user calls it.
+    pub(crate) fn within<T: TryFrom<i64>>(&self, argument: &str, range: RangeInclusive<i64>) -> PyResult<T> {
+        let value = self.value.filter(|value| range.contains(value));
+        value.and_then(|value| T::try_from(value).ok()).ok_or_else(|| {
+            let (least, most) = (range.start(), range.end());
+            invalid(format!(
+                "{argument} is {}; it is a number from {least} to {most}",
+                self.text
+            ))
+        })
+    }
+}
+
+/// What an MTU may be in bytes; the kernel knows what the device can.
+pub(crate) const MTU: RangeInclusive<i64> = 68..=65_535;
+
+/// What a port of TCP or UDP may be; 0 is any that is free.
+pub(crate) const PORT: RangeInclusive<i64> = 0..=65_535;
+
+/// What any number of 32 bits may be.
+pub(crate) const BITS32: RangeInclusive<i64> = 0..=4_294_967_295;
 
 /// Makes the exception for an argument that cannot be right.
 pub(crate) fn invalid(what: String) -> PyErr {

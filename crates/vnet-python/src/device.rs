@@ -10,7 +10,7 @@ use pyo3::types::PyBytes;
 use vnet::Error;
 
 use crate::attachment::{Attachment, Recording};
-use crate::convert::{Plugin, direction, plain, seconds};
+use crate::convert::{Int, MTU, Plugin, direction, plain, seconds};
 use crate::error::{Failure, OrRaise};
 use crate::frame::{Frame, layer_name};
 
@@ -90,7 +90,8 @@ impl Device {
         py.detach(|| self.0.down()).or_raise()
     }
 
-    fn set_mtu(&self, py: Python<'_>, mtu: u32) -> PyResult<()> {
+    fn set_mtu(&self, py: Python<'_>, mtu: Int) -> PyResult<()> {
+        let mtu = mtu.within("mtu", MTU)?;
         py.detach(|| self.0.set_mtu(mtu)).or_raise()
     }
 

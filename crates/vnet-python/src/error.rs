@@ -48,7 +48,8 @@ fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
         }
         Error::LabFile { file, line, key, .. } => {
             details.set_item("file", file)?;
-            details.set_item("line", line)?;
+            // A place in JSON is known by its key alone.
+            details.set_item("line", Some(*line).filter(|line| *line > 0))?;
             details.set_item("key", key)?;
         }
         Error::Gone { name } => details.set_item("device", name)?,

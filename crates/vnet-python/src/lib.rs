@@ -51,8 +51,8 @@ mod _vnet {
     use super::process::Process;
     #[pymodule_export]
     use super::reports::{
-        apparmor_profile, close_sandbox, doctor, next_logs, remove_stale, replay, sandbox_announcement, seccomp_profile,
-        shipped,
+        apparmor_profile, close_sandbox, doctor, next_logs, remove_stale, replay, sandbox_announcement,
+        seccomp_profile, shipped,
     };
     #[pymodule_export]
     use super::wire::Wire;

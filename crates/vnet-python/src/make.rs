@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 
-use crate::convert::{NetnsArg, netns};
+use crate::convert::{Int, MTU, NetnsArg, netns};
 use crate::device::Device;
 use crate::error::OrRaise;
 
@@ -19,7 +19,7 @@ pub(crate) fn make_tap(
     mode: &str,
     ip: Vec<String>,
     mac: Option<String>,
-    mtu: u32,
+    mtu: Int,
     netns: Option<NetnsArg>,
     persist: bool,
     up: bool,
@@ -27,6 +27,7 @@ pub(crate) fn make_tap(
     group: Option<u32>,
     multi_queue: bool,
 ) -> PyResult<Device> {
+    let mtu = mtu.within("mtu", MTU)?;
     let netns = self::netns(netns)?;
     let device = if mode == "tun" {
         let tun = vnet::Tun {
@@ -74,12 +75,13 @@ pub(crate) fn make_veth(
     peer_ip: Vec<String>,
     mac: Option<String>,
     peer_mac: Option<String>,
-    mtu: u32,
+    mtu: Int,
     netns: Option<NetnsArg>,
     peer_netns: Option<NetnsArg>,
     up: bool,
     persist: bool,
 ) -> PyResult<(Device, Device)> {
+    let mtu = mtu.within("mtu", MTU)?;
     let peer_netns = peer_netns.map(|place| self::netns(Some(place))).transpose()?;
     let netns = self::netns(netns)?;
     let veth = vnet::Veth {
@@ -112,11 +114,12 @@ pub(crate) fn make_bridge(
     ports: Vec<Bound<'_, Device>>,
     ip: Vec<String>,
     mac: Option<String>,
-    mtu: Option<u32>,
+    mtu: Option<Int>,
     netns: Option<NetnsArg>,
     up: bool,
     persist: bool,
 ) -> PyResult<Device> {
+    let mtu = mtu.map(|mtu| mtu.within("mtu", MTU)).transpose()?;
     let ports = ports.iter().map(|port| port.get().0.clone()).collect();
     let netns = self::netns(netns)?;
     let bridge = vnet::Bridge {

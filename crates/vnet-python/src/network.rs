@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use vnet::{Error, GraphFormat, LinkOptions, NetworkSpec, NodeKind, NodeOptions, PingAllOptions};
 
 use crate::attachment::{Attachment, Recording};
-use crate::convert::{Plugin, direction, plain, seconds};
+use crate::convert::{Int, MTU, Plugin, direction, plain, seconds};
 use crate::error::OrRaise;
 use crate::interrupt::interruptible;
 use crate::node::Node;
@@ -152,7 +152,7 @@ impl Network {
         interfaces: Pair<Option<String>>,
         ip: Pair<Vec<String>>,
         mac: Pair<Option<String>>,
-        mtu: Option<u32>,
+        mtu: Option<Int>,
         up: bool,
     ) -> PyResult<Link> {
         let options = LinkOptions {
@@ -160,7 +160,7 @@ impl Network {
             interfaces: interfaces.into(),
             ip: ip.into(),
             mac: mac.into(),
-            mtu,
+            mtu: mtu.map(|mtu| mtu.within("mtu", MTU)).transpose()?,
             down: !up,
         };
         let add = || self.0.add_link(options.declare(a, b)?);

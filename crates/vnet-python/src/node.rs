@@ -11,7 +11,7 @@ use vnet::{Error, IperfOptions, Netns, NodeKind, PingOptions, Popen, SocketSpec,
 
 use crate::attachment::{Attachment, Recording};
 use crate::command::CommandLine;
-use crate::convert::{Plugin, direction, invalid, plain, seconds};
+use crate::convert::{BITS32, Int, PORT, Plugin, direction, invalid, plain, seconds};
 use crate::error::OrRaise;
 use crate::interrupt::interruptible;
 use crate::process::Process;
@@ -81,14 +81,16 @@ impl Node {
         domain: i32,
         kind: i32,
         protocol: i32,
-        bind: Option<(String, u16)>,
+        bind: Option<(String, Int)>,
         device: Option<String>,
     ) -> PyResult<RawFd> {
         let spec = SocketSpec {
             domain,
             kind,
             protocol,
-            bind: bind.map(|(host, port)| address(&host, port)).transpose()?,
+            bind: bind
+                .map(|(host, port)| address(&host, port.within("the port of bind", PORT)?))
+                .transpose()?,
             device,
         };
         Ok(self.live(py, || self.0.socket(&spec))?.into_raw_fd())
@@ -103,17 +105,17 @@ impl Node {
         &self,
         py: Python<'py>,
         to: &str,
-        count: u32,
+        count: Int,
         interval: f64,
         timeout: f64,
-        size: usize,
+        size: Int,
         ipv6: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let options = PingOptions {
-            count,
+            count: count.within("count", BITS32)?,
             interval: seconds(interval)?,
             timeout: seconds(timeout)?,
-            size,
+            size: size.within("size", PORT)?,
             ipv6,
             ..PingOptions::default()
         };
@@ -135,16 +137,16 @@ impl Node {
         seconds: f64,
         udp: bool,
         rate: Option<f64>,
-        streams: usize,
-        length: Option<usize>,
+        streams: Int,
+        length: Option<Int>,
         ipv6: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let options = IperfOptions {
             duration: self::seconds(seconds)?,
             udp,
             rate_bps: rate.map(bits_per_second).transpose()?,
-            streams,
-            length,
+            streams: streams.within("streams", BITS32)?,
+            length: length.map(|length| length.within("length", BITS32)).transpose()?,
             ipv6,
             ..IperfOptions::default()
         };
@@ -158,12 +160,13 @@ impl Node {
     fn forward(
         &self,
         py: Python<'_>,
-        port: u16,
+        port: Int,
         listen: &str,
-        listen_port: u16,
+        listen_port: Int,
         to: Option<&str>,
     ) -> PyResult<Forward> {
-        let listen = address(listen, listen_port)?;
+        let port = port.within("port", 1..=65_535)?;
+        let listen = address(listen, listen_port.within("listen_port", PORT)?)?;
         self.live(py, || self.0.forward(port, listen, to)).map(Forward)
     }
 
@@ -174,8 +177,9 @@ impl Node {
         to: &str,
         via: Option<&str>,
         interface: Option<&str>,
-        metric: Option<u32>,
+        metric: Option<Int>,
     ) -> PyResult<()> {
+        let metric = metric.map(|metric| metric.within("metric", BITS32)).transpose()?;
         self.live(py, || self.0.add_route(to, via, interface, metric))
     }
 
@@ -186,8 +190,9 @@ impl Node {
         to: &str,
         via: Option<&str>,
         interface: Option<&str>,
-        metric: Option<u32>,
+        metric: Option<Int>,
     ) -> PyResult<()> {
+        let metric = metric.map(|metric| metric.within("metric", BITS32)).transpose()?;
         self.live(py, || self.0.del_route(to, via, interface, metric))
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use vnet::{Error, Transport};
 
-use crate::convert::seconds;
+use crate::convert::{Int, seconds};
 use crate::error::{Failure, OrRaise};
 use crate::interrupt::interruptible;
 
@@ -73,7 +73,8 @@ impl Process {
         })
     }
 
-    fn wait_port(&self, py: Python<'_>, port: u16, timeout: f64, protocol: &str) -> PyResult<()> {
+    fn wait_port(&self, py: Python<'_>, port: Int, timeout: f64, protocol: &str) -> PyResult<()> {
+        let port = port.within("port", 1..=65_535)?;
         let (timeout, transport): (_, Transport) = (seconds(timeout)?, protocol.parse().or_raise()?);
         interruptible(py, |cancel| {
             self.process.wait_port(port, transport, timeout, cancel)
@@ -81,8 +82,14 @@ impl Process {
         .map(drop)
     }
 
-    fn send_signal(&self, py: Python<'_>, number: i32) -> PyResult<()> {
+    fn send_signal(&self, py: Python<'_>, number: Int) -> PyResult<()> {
+        let number = number.within("the signal", 1..=64)?;
         py.detach(|| self.process.signal(number)).or_raise()
+    }
+
+    fn end(&self, py: Python<'_>, grace: f64) -> PyResult<()> {
+        let grace = seconds(grace)?;
+        interruptible(py, |cancel| self.process.end(grace, cancel))
     }
 
     fn kill(&self, py: Python<'_>) {

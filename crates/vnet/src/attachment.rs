@@ -37,7 +37,12 @@ pub(crate) struct AttachmentInner {
 pub(crate) enum Owner {
     Device(Weak<Inner>),
     Wire(Weak<WireInner>),
-    Network(Weak<NetworkInner>, Island),
+    Network {
+        network: Weak<NetworkInner>,
+        island: Island,
+        /// Where on the network, in words.
+        place: String,
+    },
 }
 
 impl Owner {
@@ -53,7 +58,7 @@ impl Owner {
                     wire.attachments.forget(attachment);
                 }
             }
-            Owner::Network(network, _) => {
+            Owner::Network { network, .. } => {
                 if let Some(network) = network.upgrade() {
                     network.attachments.forget(attachment);
                 }
@@ -84,6 +89,18 @@ impl Attachments {
                 *last = pipeline.stage_stats(attachment.id).ok();
             }
         }
+    }
+
+    /// Returns those of a network, each with its place.
+    pub(crate) fn placed(&self) -> Vec<(String, Attachment)> {
+        let placed = |attachment: &Arc<AttachmentInner>| match &attachment.owner {
+            Owner::Network { place, island, .. } if !island.has_ended(attachment.id) => {
+                let inner = Arc::clone(attachment);
+                Some((place.clone(), Attachment { inner }))
+            }
+            _ => None,
+        };
+        self.list().iter().filter_map(placed).collect()
     }
 
     /// Forgets all of them; what they were in keeps their last counters.
@@ -117,7 +134,7 @@ impl Attachment {
             return Ok(stats.clone());
         }
         drop(last);
-        if let Owner::Network(_, island) = &self.inner.owner {
+        if let Owner::Network { island, .. } = &self.inner.owner {
             self.inner.check_ours()?;
             return Ok(island.stage_stats(self.inner.id)?);
         }
@@ -143,7 +160,7 @@ impl Attachment {
         if let Some(stats) = &*self.inner.last() {
             return Ok(stats.clone());
         }
-        if let Owner::Network(network, island) = &self.inner.owner {
+        if let Owner::Network { network, island, .. } = &self.inner.owner {
             return self.inner.leave(network, island);
         }
         match self.inner.on_pipeline(|pipeline, id| Ok(pipeline.detach(id)?)) {
@@ -161,7 +178,9 @@ impl Attachment {
     #[must_use]
     pub fn is_detached(&self) -> bool {
         match &self.inner.owner {
-            Owner::Network(_, island) if self.inner.check_ours().is_ok() => island.has_ended(self.inner.id),
+            Owner::Network { island, .. } if self.inner.check_ours().is_ok() => {
+                island.has_ended(self.inner.id)
+            }
             _ => self.inner.last().is_some(),
         }
     }
@@ -231,7 +250,7 @@ impl AttachmentInner {
                 .upgrade()
                 .ok_or_else(ended)?
                 .on_pipeline(|pipeline| use_it(pipeline, self.id)),
-            Owner::Network(_, island) => island.with_pipeline(|pipeline| use_it(pipeline, self.id))?,
+            Owner::Network { island, .. } => island.with_pipeline(|pipeline| use_it(pipeline, self.id))?,
         }
     }
 }

@@ -18,6 +18,9 @@ use crate::netns::{Netns, Way};
 /// How long a killed command may take to be gone.
 const LAST_WAIT: Duration = Duration::from_secs(2);
 
+/// The longest time between two looks at a command.
+const LONGEST: Duration = Duration::from_secs(3_600);
+
 /// A command to run in a network namespace. It is killed, with everything it started, when this process dies.
 #[derive(Clone, Debug)]
 pub struct Command {
@@ -241,7 +244,7 @@ impl Running {
     /// # Errors
     /// [`Error::Timeout`] when the command's own time is over: it has been killed then.
     pub fn poll(&mut self, wait: Duration) -> Result<Option<Completed>, Error> {
-        let until = Instant::now() + wait;
+        let until = Instant::now().checked_add(wait);
         loop {
             self.move_bytes()?;
             if let Some(exit) = self.child.wait(Some(Duration::ZERO))? {
@@ -250,7 +253,7 @@ impl Running {
                 return Ok(Some(self.completed(exit)));
             }
             let now = Instant::now();
-            let end = self.timeout.map(|timeout| self.started + timeout);
+            let end = self.timeout.and_then(|timeout| self.started.checked_add(timeout));
             if end.is_some_and(|end| now >= end) {
                 self.kill()?;
                 self.move_bytes()?;
@@ -260,10 +263,11 @@ impl Running {
                     partial: Some(Box::new(self.completed(Exit::Signal(9)))),
                 });
             }
-            if now >= until {
+            if until.is_some_and(|until| now >= until) {
                 return Ok(None);
             }
-            self.wait_ready(end.map_or(until, |end| end.min(until)) - now)?;
+            let next = end.into_iter().chain(until).min();
+            self.wait_ready(next.map_or(LONGEST, |next| next - now))?;
         }
     }
 

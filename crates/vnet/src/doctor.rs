@@ -115,7 +115,10 @@ fn backend_finding(backend: Option<Way>, host: &host::Probe<'_>) -> Finding {
             "Tap and Tun need the namespace \"sandbox\"",
             Some("see /dev/net/tun below"),
         ),
-        Some(Way::Tap) => fine(CHECK, "tap: devices are made in a private sandbox, by /dev/net/tun"),
+        Some(Way::Tap) => fine(
+            CHECK,
+            "tap: devices are made in a private sandbox, by /dev/net/tun",
+        ),
         Some(Way::Packet) => fine(
             CHECK,
             "packet: devices are veths in a private sandbox, read by packet sockets",

@@ -133,9 +133,16 @@ impl From<SandboxError> for Error {
                 hint: Some("name it in the environment variable VNET_HELPER, or install vnet again".into()),
             },
             SandboxError::Isolation {
-                stage, cause, fix, ..
+                stage,
+                cause,
+                fix,
+                node,
+                ..
             } => Error::Privilege {
-                what: format!("no sandbox can be made: cannot {stage}"),
+                what: match node {
+                    None => format!("no sandbox can be made: cannot {stage}"),
+                    Some(_) => format!("the node cannot be set up: cannot {stage}"),
+                },
                 reason: cause,
                 fix,
             },
@@ -251,9 +258,6 @@ impl From<PluginError> for Error {
 impl From<TopologyError> for Error {
     fn from(error: TopologyError) -> Self {
         let what = error.to_string();
-        if let TopologyError::NotInThisVersion { .. } = error {
-            return Error::Unsupported { what, hint: None };
-        }
         match &error.place().file {
             Some((file, line, _)) => Error::LabFile {
                 what,
@@ -261,6 +265,9 @@ impl From<TopologyError> for Error {
                 line: *line,
                 key: error.place().key.clone(),
             },
+            None if matches!(error, TopologyError::NotInThisVersion { .. }) => {
+                Error::Unsupported { what, hint: None }
+            }
             None => Error::Invalid { what, hint: None },
         }
     }

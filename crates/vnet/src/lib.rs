@@ -57,8 +57,8 @@ pub use fork::{after_fork, before_fork, forked};
 pub use logs::{LogRecord, next_logs};
 pub use netns::{LabPlace, Netns};
 pub use network::{
-    Cancel, GraphFormat, Link, LinkOptions, Network, Node, NodeInterface, NodeOptions, Pipes, Popen, Process, Stream,
-    Transport, never, pools, routing,
+    Cancel, GraphFormat, Link, LinkOptions, Network, Node, NodeInterface, NodeOptions, Pipes, Popen, Process,
+    Stream, Transport, never, pools, routing,
 };
 pub use open::open;
 pub use plugin::{Config, Direction, Plugin};
@@ -72,7 +72,8 @@ pub use wire::Wire;
 
 pub use vnet_datapath::{PipelineStats, PortStats, ReplayReport};
 pub use vnet_lab::{
-    Forward, IperfOptions, IperfReport, LinkState, NetworkStats, PingAllOptions, PingMatrix, PingOptions, PingReport,
+    Forward, IperfOptions, IperfReport, LinkState, NetworkStats, PingAllOptions, PingMatrix, PingOptions,
+    PingReport,
 };
 pub use vnet_packet::{Layer, summary};
 pub use vnet_runtime::{CheckOptions, CheckReport, FaultReport, OnFault, StageStats, Trip};
@@ -80,7 +81,9 @@ pub use vnet_sandbox::{
     Child, ExecRequest, LabDescription, LabEntry, SocketSpec, Stale, Stdio, labs, set_helper_path,
 };
 pub use vnet_sys::process::Exit;
-pub use vnet_topology::{EndSpec, Gateway, LinkSpec, NodeKind, NodeSpec, PluginUse, Routing, Spec as NetworkSpec};
+pub use vnet_topology::{
+    EndSpec, Gateway, LinkSpec, NodeKind, NodeSpec, PluginUse, Routing, Spec as NetworkSpec,
+};
 
 /// Version of this build of vnet.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -81,7 +81,9 @@ pub(crate) fn current(asked: Asked) -> Result<(Arc<Lab>, Space), Error> {
         match &place.lab {
             Some((born, lab)) if born.is_ours() && !lab.is_dead() => return Ok((Arc::clone(lab), NODE)),
             Some((born, _)) if born.is_ours() => {
-                tracing::warn!("the helper of the sandbox was killed: what was in it is gone, and a fresh one is made");
+                tracing::warn!(
+                    "the helper of the sandbox was killed: what was in it is gone, and a fresh one is made"
+                );
             }
             _ => {}
         }

@@ -216,7 +216,9 @@ fn create(spec: &TapSpec, netns: &Netns, kind: DeviceKind) -> Result<Device, Err
             // The interface vanishes with its descriptor.
             life: Life::new(None),
         })),
-        Err(error) if home.namespace.lab().is_some() && is_about_node(&error, spec) => without_node(home, spec, kind),
+        Err(error) if home.namespace.lab().is_some() && is_about_node(&error, spec) => {
+            without_node(home, spec, kind)
+        }
         Err(error) => Err(error.into()),
     }
 }

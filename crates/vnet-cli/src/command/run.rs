@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use vnet::{Command, Netns, Network, NetworkSpec, NetworkStats, OnFault, Popen, Process, StageStats, Stream};
+use vnet::{Attachment, Command, Netns, Network, NetworkSpec, OnFault, Popen, Process, StageStats, Stream};
 
 use crate::args::Policy;
 use crate::failure::Failure;
@@ -135,11 +135,10 @@ impl Lab {
         commands: &BTreeMap<String, Vec<String>>,
         signals: &mut Signals,
     ) -> Result<i32, Failure> {
-        let mut attachments = Vec::new();
         for (placed, place) in options.plugins.iter().zip(places) {
             let mut plugin = placed.plugin.clone();
             plugin.on_fault = options.on_fault.map(OnFault::from);
-            attachments.push(place.attach(&plugin)?);
+            place.attach(&plugin)?;
         }
         let name = self.full_name()?;
         self.announce(&name, options)?;
@@ -240,31 +239,30 @@ impl Lab {
 
     /// Prints what the plugins did.
     fn show(&self, json: bool) -> Result<(), Failure> {
+        let stages = self.stages()?;
+        if !json {
+            return output::data(&report::table(&stages, Paint::stdout()));
+        }
         let stats = self.network.stats()?;
-        if json {
-            return output::json(&serde_json::json!({
-                "lab": self.network.name(),
-                "plugins": stages(&stats),
-                "links": stats.links,
-                "interfaces": stats.interfaces,
-            }));
-        }
-        output::data(&report::table(&stages(&stats), Paint::stdout()))
+        output::json(&serde_json::json!({
+            "lab": self.network.name(),
+            "plugins": stages,
+            "links": stats.links,
+            "interfaces": stats.interfaces,
+        }))
     }
-}
 
-/// Collects what every plugin did, under its name and place.
-fn stages(stats: &NetworkStats) -> Vec<StageStats> {
-    let mut stages = Vec::new();
-    for island in &stats.islands {
-        for stage in &island.stats.stages {
-            stages.push(StageStats {
-                name: format!("{} ({})", stage.name, island.name),
-                ..stage.clone()
-            });
-        }
+    /// Collects what every plugin did, those of the lab file too, under its name and place.
+    fn stages(&self) -> Result<Vec<StageStats>, Failure> {
+        let named = |(place, attachment): (String, Attachment)| {
+            let stats = attachment.stats()?;
+            Ok(StageStats {
+                name: format!("{} ({place})", stats.name),
+                ..stats
+            })
+        };
+        self.network.attachments().into_iter().map(named).collect()
     }
-    stages
 }
 
 fn stderr() -> Result<Stream, Failure> {

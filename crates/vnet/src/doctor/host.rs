@@ -19,7 +19,11 @@ impl<'a> Probe<'a> {
     pub(super) fn open(namespace: &'a Namespace) -> Self {
         let may_configure =
             namespace.lab().is_some() || matches!(namespace.netns().run(caps::has_net_admin), Ok(true));
-        let tap = if may_configure { make_tap(namespace) } else { Ok(()) };
+        let tap = if may_configure {
+            make_tap(namespace)
+        } else {
+            Ok(())
+        };
         Self {
             namespace,
             may_configure,

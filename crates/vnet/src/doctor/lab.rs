@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use vnet_netlink::{Change, Into as Door};
-use vnet_sandbox::{BridgeSpec, Command, Lab, Namespace, Space, Step, Stdio, TapSpec, VethSpec};
+use vnet_sandbox::{BridgeSpec, Command, Lab, Namespace, Space, Stdio, Step, TapSpec, VethSpec};
 use vnet_sys::PacketOptions;
 use vnet_sys::tun::Mode;
 
@@ -60,7 +60,12 @@ impl Probe {
         } else {
             "can be made, without a user namespace"
         };
-        let mut findings = vec![fine(CHECK, kind), open.tun(host), open.packet_tap(), open.commands()];
+        let mut findings = vec![
+            fine(CHECK, kind),
+            open.tun(host),
+            open.packet_tap(),
+            open.commands(),
+        ];
         findings.extend(open.views());
         findings.push(open.ids());
         findings.extend(KINDS.map(|kind| open.kernel_feature(kind)));
@@ -139,7 +144,12 @@ impl Open {
                 "commands in nodes do not run as they should",
                 None,
             ),
-            Err(error) => refused(CHECK, Severity::Failure, &error.into(), "no command runs in a node"),
+            Err(error) => refused(
+                CHECK,
+                Severity::Failure,
+                &error.into(),
+                "no command runs in a node",
+            ),
         }
     }
 
@@ -151,7 +161,8 @@ impl Open {
         } else {
             warning(
                 "/proc in nodes",
-                "the kernel refuses a fresh one, because parts of this one are covered, as in a container".into(),
+                "the kernel refuses a fresh one, because parts of this one are covered, as in a container"
+                    .into(),
                 "ps and top in a node show the machine's processes; the rest works",
                 Some(
                     "start the container with --security-opt systempaths=unconfined (Docker) or --security-opt unmask=ALL \
@@ -164,7 +175,8 @@ impl Open {
         } else {
             warning(
                 "/sys in nodes",
-                "the kernel refuses a fresh one, because parts of this one are covered, as in a container".into(),
+                "the kernel refuses a fresh one, because parts of this one are covered, as in a container"
+                    .into(),
                 "/sys/class/net in a node shows the machine's interfaces; ip and sockets see the node's own",
                 Some(
                     "start the container with --security-opt systempaths=unconfined (Docker) or --security-opt unmask=ALL \

@@ -15,12 +15,22 @@ pub(super) fn kernel() -> String {
 }
 
 pub(super) fn findings(lab: &super::lab::Probe) -> Vec<Finding> {
-    vec![
-        helper(),
-        no_new_privs(),
-        seccomp(lab.is_open()),
-        receive_buffer(),
-    ]
+    let mut findings = vec![helper(), no_new_privs(), seccomp(lab.is_open()), receive_buffer()];
+    findings.extend(user_namespaces(lab.is_open()));
+    findings
+}
+
+/// Tells where a privileged process has a sandbox and nobody else here could; elsewhere the sandbox's own finding says it.
+fn user_namespaces(sandbox: bool) -> Option<Finding> {
+    let off = read("/proc/sys/user/max_user_namespaces").as_deref() == Some("0");
+    (sandbox && off).then(|| {
+        warning(
+            "user namespaces",
+            "they are switched off: user.max_user_namespaces is 0".into(),
+            "an ordinary user has no sandbox and no Network here; this process has the privileges to do without",
+            Some("sudo sysctl -w user.max_user_namespaces=15000"),
+        )
+    })
 }
 
 fn helper() -> Finding {

@@ -55,7 +55,9 @@ mod tests {
     fn the_profile_names_the_helper_and_quotes_its_path() {
         let text = profile_for(Path::new("/no such/[env]/vnet-helper"));
         assert!(
-            text.contains("profile vnet-helper \"/no such/\\[env\\]/vnet-helper\" flags=(unconfined) {\n  userns,\n"),
+            text.contains(
+                "profile vnet-helper \"/no such/\\[env\\]/vnet-helper\" flags=(unconfined) {\n  userns,\n"
+            ),
             "{text}"
         );
         assert!(text.ends_with("}\n"), "{text}");
@@ -66,7 +68,15 @@ mod tests {
         let profile: serde_json::Value = serde_json::from_str(seccomp_profile()).unwrap();
         assert_eq!(profile["defaultAction"], "SCMP_ACT_ALLOW");
         let refused = profile["syscalls"][0]["names"].as_array().unwrap();
-        for call in ["unshare", "setns", "clone", "clone3", "mount", "umount2", "sethostname"] {
+        for call in [
+            "unshare",
+            "setns",
+            "clone",
+            "clone3",
+            "mount",
+            "umount2",
+            "sethostname",
+        ] {
             assert!(!refused.contains(&call.into()), "{call}");
         }
         for call in ["reboot", "init_module", "kexec_load", "bpf", "settimeofday"] {

@@ -1,7 +1,10 @@
 //! What a declaration asks for beyond nodes and links: plugins and commands, begun once the lab runs.
 
+use std::path::Path;
+
+use vnet_packet::Layer;
 use vnet_runtime::OnFault;
-use vnet_topology::PluginUse;
+use vnet_topology::{Declared, LinkSpec, Place, PluginUse, Spec};
 
 use super::process::{self, Popen};
 use super::stream::Stream;
@@ -51,34 +54,16 @@ impl Network {
             _ => Direction::Ingress,
         };
         for declared in plugins {
-            let direction = declared.direction.as_deref().map(str::parse).transpose()?;
             let attachment = place::attach(
                 self,
                 at,
-                &self.plugin(declared)?,
-                direction.unwrap_or(default),
+                &plugin(declared, self.inner.directory.as_deref())?,
+                direction(declared)?.unwrap_or(default),
                 None,
             )?;
             tracing::debug!("plugin {} attached as declared", attachment.name());
         }
         Ok(())
-    }
-
-    fn plugin(&self, declared: &PluginUse) -> Result<Plugin, Error> {
-        let beside = self
-            .inner
-            .directory
-            .as_ref()
-            .map(|directory| directory.join(&declared.plugin));
-        let source = match beside.filter(|path| path.is_file()) {
-            Some(path) => path.display().to_string(),
-            None => declared.plugin.clone(),
-        };
-        Ok(Plugin {
-            config: Config::Json(declared.config.clone().into()),
-            on_fault: on_fault(declared)?,
-            ..Plugin::new(source)
-        })
     }
 
     fn begin_commands(&self, node: &str, commands: &[String]) -> Result<(), Error> {
@@ -93,6 +78,66 @@ impl Network {
         }
         Ok(())
     }
+}
+
+/// Starts each plugin that a lab file names once, and drops it, so that one that cannot be is refused with its place before
+/// anything is made.
+pub(super) fn check_plugins(spec: &Spec, places: &Declared, directory: Option<&Path>) -> Result<(), Error> {
+    let check = |declared: &PluginUse, ports: usize, mtu: Option<u32>, place: Place| {
+        let ports = u16::try_from(ports).unwrap_or(u16::MAX);
+        let started = direction(declared)
+            .and_then(|_| plugin(declared, directory)?.stage(Layer::L2, ports, mtu.unwrap_or(USUAL_MTU)));
+        started.map(drop).map_err(|error| refused(&error, place))
+    };
+    for (at, link) in spec.links.iter().enumerate() {
+        for (number, declared) in link.plugins.iter().enumerate() {
+            check(declared, 2, link.mtu, places.link_plugin(spec, at, number))?;
+        }
+    }
+    for (at, node) in spec.nodes.iter().enumerate() {
+        let ends_here = |link: &&LinkSpec| link.a.node == node.name || link.b.node == node.name;
+        let links: Vec<&LinkSpec> = spec.links.iter().filter(ends_here).collect();
+        let mtu = links.iter().map(|link| link.mtu.unwrap_or(USUAL_MTU)).max();
+        for (number, declared) in node.plugins.iter().enumerate() {
+            check(declared, links.len(), mtu, places.node_plugin(spec, at, number))?;
+        }
+    }
+    Ok(())
+}
+
+/// What an interface has that nobody gave an MTU, in bytes.
+const USUAL_MTU: u32 = 1500;
+
+/// Says where in the lab file a plugin that cannot be stands.
+fn refused(error: &Error, place: Place) -> Error {
+    let hint = error.hint().map_or_else(String::new, |hint| format!("; {hint}"));
+    let what = format!("{place}: {error}{hint}");
+    match place.file {
+        Some((file, line, _)) => Error::LabFile {
+            what,
+            file,
+            line,
+            key: place.key,
+        },
+        None => Error::Invalid { what, hint: None },
+    }
+}
+
+fn plugin(declared: &PluginUse, directory: Option<&Path>) -> Result<Plugin, Error> {
+    let beside = directory.map(|directory| directory.join(&declared.plugin));
+    let source = match beside.filter(|path| path.is_file()) {
+        Some(path) => path.display().to_string(),
+        None => declared.plugin.clone(),
+    };
+    Ok(Plugin {
+        config: Config::Json(declared.config.clone().into()),
+        on_fault: on_fault(declared)?,
+        ..Plugin::new(source)
+    })
+}
+
+fn direction(declared: &PluginUse) -> Result<Option<Direction>, Error> {
+    declared.direction.as_deref().map(str::parse).transpose()
 }
 
 fn on_fault(declared: &PluginUse) -> Result<Option<OnFault>, Error> {

@@ -2,6 +2,9 @@
 //!
 //! None of it enters the declaration of the network.
 
+use rustix::io::Errno;
+use vnet_lab::LabError;
+
 use super::Node;
 use super::declare::{destination, ip};
 use crate::error::Error;
@@ -10,7 +13,7 @@ impl Node {
     /// Adds an address with prefix length to an interface (`None`: the only one).
     ///
     /// # Errors
-    /// [`Error::Invalid`], [`Error::Busy`] when it is there already.
+    /// [`Error::Invalid`], [`Error::System`] when it is there already.
     pub fn add_address(&self, interface: Option<&str>, address: &str) -> Result<(), Error> {
         let (lab, address) = (self.configured()?, vnet_topology::parse_address(address)?);
         Ok(lab.add_address(self.name(), &self.only(interface)?, address)?)
@@ -22,7 +25,8 @@ impl Node {
     /// [`Error::NotFound`] when the interface does not have it.
     pub fn del_address(&self, interface: Option<&str>, address: &str) -> Result<(), Error> {
         let (lab, address) = (self.configured()?, vnet_topology::parse_address(address)?);
-        Ok(lab.del_address(self.name(), &self.only(interface)?, address)?)
+        lab.del_address(self.name(), &self.only(interface)?, address)
+            .map_err(|error| missing(error, Errno::ADDRNOTAVAIL))
     }
 
     /// Adds or replaces a route to a network, an address, or `default`.
@@ -53,7 +57,8 @@ impl Node {
         metric: Option<u32>,
     ) -> Result<(), Error> {
         let (lab, via) = (self.configured()?, via.map(ip).transpose()?);
-        Ok(lab.del_route(self.name(), destination(to, via)?, via, interface, metric)?)
+        lab.del_route(self.name(), destination(to, via)?, via, interface, metric)
+            .map_err(|error| missing(error, Errno::SRCH))
     }
 
     fn leads_somewhere(&self, to: &str, leads: bool) -> Result<(), Error> {
@@ -81,7 +86,8 @@ impl Node {
     /// [`Error::NotFound`] when it is not known.
     pub fn del_neighbour(&self, interface: Option<&str>, address: &str) -> Result<(), Error> {
         let lab = self.configured()?;
-        Ok(lab.del_neighbour(self.name(), &self.only(interface)?, ip(address)?)?)
+        lab.del_neighbour(self.name(), &self.only(interface)?, ip(address)?)
+            .map_err(|error| missing(error, Errno::NOENT))
     }
 
     /// Returns a kernel setting such as `net.ipv4.ip_forward`.
@@ -89,7 +95,8 @@ impl Node {
     /// # Errors
     /// [`Error::Invalid`] for a key outside `net.`, [`Error::NotFound`] for one this kernel does not have.
     pub fn sysctl(&self, key: &str) -> Result<String, Error> {
-        Ok(self.configured()?.sysctl(self.name(), key)?)
+        let value = self.configured()?.sysctl(self.name(), key);
+        value.map_err(|error| missing(error, Errno::NOENT).of(&self.to_string()))
     }
 
     /// Sets a kernel setting.
@@ -97,11 +104,24 @@ impl Node {
     /// # Errors
     /// As [`Node::sysctl`], and [`Error::System`] when the kernel refuses the value.
     pub fn set_sysctl(&self, key: &str, value: &str) -> Result<(), Error> {
-        Ok(self.configured()?.set_sysctl(self.name(), key, value)?)
+        let set = self.configured()?.set_sysctl(self.name(), key, value);
+        set.map_err(|error| missing(error, Errno::NOENT))
     }
 
     fn configured(&self) -> Result<&vnet_lab::Network, Error> {
         self.runs_things("has no addresses, routes or settings of its own")?;
         self.network().live()
+    }
+}
+
+/// Makes an error of a refusal; the kernel says with `errno` that there is no such thing.
+fn missing(error: LabError, errno: Errno) -> Error {
+    match Error::from(error) {
+        Error::System {
+            what,
+            errno: Some(found),
+            ..
+        } if found == errno.raw_os_error() => Error::NotFound { what, hint: None },
+        other => other,
     }
 }

@@ -1,10 +1,11 @@
 //! Lab files.
 
 use std::path::Path;
+use std::string::FromUtf8Error;
 
 use vnet_topology::Spec;
 
-use super::Network;
+use super::{Network, begin};
 use crate::error::Error;
 
 impl Network {
@@ -12,7 +13,8 @@ impl Network {
     /// beside it.
     ///
     /// # Errors
-    /// [`Error::LabFile`] with file, line and key, [`Error::NotFound`] when there is no such file.
+    /// [`Error::LabFile`] with file, line and key, also of a plugin that cannot be, and [`Error::NotFound`] when there is no
+    /// such file.
     pub fn load(path: &Path, rootless: Option<bool>) -> Result<Self, Error> {
         Self::load_with(path, rootless, |_| {})
     }
@@ -27,20 +29,22 @@ impl Network {
         edit: impl FnOnce(&mut Spec),
     ) -> Result<Self, Error> {
         let file = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+        let bytes = std::fs::read(path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => Error::NotFound {
                 what: format!("lab file {file} does not exist"),
                 hint: None,
             },
             _ => Error::io(&format!("cannot read lab file {file}"), &error),
         })?;
-        let mut spec = if is_json(path) {
-            Spec::from_json(&text).map_err(|error| Error::from(error).of(&file))?
+        let text = String::from_utf8(bytes).map_err(|error| not_text(&file, &error))?;
+        let (mut spec, declared) = if is_json(path) {
+            Spec::declared_in_json(&text, &file)?
         } else {
-            Spec::from_toml(&text, &file)?
+            Spec::declared_in_toml(&text, &file)?
         };
-        edit(&mut spec);
         let directory = path.parent().map(|directory| directory.join("."));
+        begin::check_plugins(&spec, &declared, directory.as_deref())?;
+        edit(&mut spec);
         Self::of(spec, rootless, directory)
     }
 
@@ -65,6 +69,17 @@ impl Network {
         };
         std::fs::write(path, text)
             .map_err(|error| Error::io(&format!("cannot write lab file {}", path.display()), &error))
+    }
+}
+
+fn not_text(file: &str, error: &FromUtf8Error) -> Error {
+    let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+    let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+    Error::LabFile {
+        what: format!("{file}:{line}: a byte that is not UTF-8; save the file as UTF-8 text"),
+        file: file.to_owned(),
+        line,
+        key: String::new(),
     }
 }
 

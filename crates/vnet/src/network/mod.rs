@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use vnet_sandbox::{LabEntry, labs};
-use vnet_topology::{Spec, resolve};
+use vnet_topology::Spec;
 
 pub use declare::{LinkOptions, NodeOptions, pools, routing};
 pub use link::Link;
@@ -99,14 +99,7 @@ impl Network {
         Self::of(spec, rootless, None)
     }
 
-    fn of(mut spec: Spec, rootless: Option<bool>, directory: Option<PathBuf>) -> Result<Self, Error> {
-        // Links are told apart by their names: those that a file leaves out are fixed as the plan makes them.
-        if spec.links.iter().any(|link| link.name.is_none()) {
-            let plan = resolve(&spec, None)?;
-            for (link, planned) in spec.links.iter_mut().zip(plan.links) {
-                link.name = Some(planned.name);
-            }
-        }
+    fn of(spec: Spec, rootless: Option<bool>, directory: Option<PathBuf>) -> Result<Self, Error> {
         let lab = vnet_lab::Network::new(vnet_lab::NetworkOptions { spec, rootless })?;
         Ok(Self {
             inner: Arc::new(NetworkInner {
@@ -174,7 +167,7 @@ impl Network {
     /// Returns whether it was started and is not closed.
     #[must_use]
     pub fn is_started(&self) -> bool {
-        self.inner.born.is_ours() && self.inner.lab.is_started() && !self.inner.lab.is_closed()
+        self.inner.born.is_ours() && self.inner.lab.is_started()
     }
 
     /// Returns whether it was closed, or belongs to the process this one was forked from.
@@ -226,14 +219,15 @@ impl Network {
             .find(|entry| Some(entry.socket.as_str()) == socket))
     }
 
-    /// Returns descriptors whose copies in a forked child would keep the lab alive, without taking a lock.
+    /// Returns descriptors whose copies in a forked child would keep the lab, its interfaces or forwarded ports alive, without
+    /// taking a lock.
     #[must_use]
     pub fn fds(&self) -> Vec<RawFd> {
+        let mut fds = self.inner.lab.sockets();
         if self.inner.holding.load(Ordering::Acquire) {
-            self.inner.fds.get().cloned().unwrap_or_default()
-        } else {
-            Vec::new()
+            fds.extend(self.inner.fds.get().into_iter().flatten());
         }
+        fds
     }
 
     /// Returns the lab, started.

@@ -103,7 +103,8 @@ impl Node {
     pub fn socket(&self, spec: &SocketSpec) -> Result<OwnedFd, Error> {
         self.runs_things("has no sockets")?;
         let lab = self.network.live()?;
-        Ok(lab.lab()?.socket(lab.space(&self.name)?, spec)?)
+        let socket = lab.lab()?.socket(lab.space(&self.name)?, spec);
+        socket.map_err(|error| Error::from(error).of(&self.to_string()))
     }
 
     /// Puts a plugin on an interface (`None`: the only one; ingress is what the node sends), or on all frames of a switch.

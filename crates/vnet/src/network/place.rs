@@ -39,10 +39,35 @@ pub(super) fn attach(
     let (stage, tail) = plugin.stage(fit.layer, fit.ports, fit.mtu)?;
     let name = stage.name().to_owned();
     let (id, island) = lab.attach(at, stage, direction.into(), position)?;
-    let owner = Owner::Network(Arc::downgrade(&network.inner), island);
+    let owner = Owner::Network {
+        network: Arc::downgrade(&network.inner),
+        island,
+        place: words(at),
+    };
     let inner = Arc::new(AttachmentInner::new(name, id, owner, tail));
     network.inner.attachments.add(&inner);
     Ok(Attachment { inner })
+}
+
+/// Says in words where something is.
+fn words(at: &At) -> String {
+    match at {
+        At::Link(name) => format!("link {name}"),
+        At::Switch(name) => format!("switch {name}"),
+        At::Interface { node, interface } => format!("{node}:{interface}"),
+    }
+}
+
+impl Network {
+    /// Returns what is attached in it just now, as declared or by hand, in the order of attaching, each with its place in words:
+    /// `link h1-s1`, `switch s1`, `h1:eth0`.
+    #[must_use]
+    pub fn attachments(&self) -> Vec<(String, Attachment)> {
+        if !self.inner.born.is_ours() {
+            return Vec::new();
+        }
+        self.inner.attachments.placed()
+    }
 }
 
 /// Begins a capture somewhere in a lab that runs.

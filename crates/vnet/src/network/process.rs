@@ -20,6 +20,12 @@ use crate::netns::Netns;
 /// Longest wait between two looks at what else may have happened.
 const SLICE: Duration = Duration::from_millis(50);
 
+const SIGTERM: i32 = 15;
+const SIGKILL: i32 = 9;
+
+/// How often a process group is asked whether it is empty, which nothing tells.
+const LOOK: Duration = Duration::from_millis(5);
+
 /// A command to start in a node.
 #[derive(Debug, Default)]
 pub struct Popen {
@@ -27,6 +33,8 @@ pub struct Popen {
     pub argv: Vec<OsString>,
     /// What the user wrote, for messages.
     pub text: String,
+    /// Whether signals go to its whole process group: a shell does not hand them on to what it runs.
+    pub group: bool,
     /// Its whole environment, or the caller's.
     pub env: Option<Vec<(OsString, OsString)>>,
     /// The directory it starts in, or the caller's.
@@ -47,6 +55,7 @@ impl Popen {
         Self {
             argv: vec!["/bin/sh".into(), "-c".into(), text.clone().into()],
             text,
+            group: true,
             ..Self::default()
         }
     }
@@ -73,6 +82,7 @@ pub struct Process {
 struct Inner {
     child: Child,
     text: String,
+    group: bool,
     node: String,
     /// The network keeps its commands, so they cannot keep it.
     network: Weak<NetworkInner>,
@@ -113,6 +123,7 @@ pub(super) fn start(network: &Network, node: &str, popen: Popen) -> Result<Proce
         inner: Arc::new(Inner {
             child,
             text: popen.text,
+            group: popen.group,
             node: node.to_owned(),
             network: Arc::downgrade(&network.inner),
             pipes: Mutex::new(pipes),
@@ -178,7 +189,7 @@ impl Process {
         !matches!(self.poll(), Ok(None))
     }
 
-    /// Sends it a signal; one that has ended already is no error.
+    /// Sends it a signal, and the whole process group of one that a shell runs; one that has ended already is no error.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a number that is no signal.
@@ -186,7 +197,33 @@ impl Process {
         if self.has_ended() {
             return Ok(());
         }
-        Ok(self.inner.child.signal(signal)?)
+        if self.inner.group {
+            self.inner.child.signal_group(signal)?;
+        } else {
+            self.inner.child.signal(signal)?;
+        }
+        Ok(())
+    }
+
+    /// Ends it with its process group, also what it has left there: by SIGTERM, and by SIGKILL what is left after `grace` or
+    /// when `cancel` says so.
+    ///
+    /// # Errors
+    /// [`Error::System`].
+    pub fn end(&self, grace: Duration, cancel: Cancel<'_>) -> Result<(), Error> {
+        let child = &self.inner.child;
+        child.signal_group(SIGTERM)?;
+        let deadline = Instant::now() + grace;
+        while !self.has_ended() || child.has_group() {
+            if Instant::now() >= deadline || cancel() {
+                child.signal_group(SIGKILL)?;
+                break;
+            }
+            if self.wait_for(LOOK)?.is_some() {
+                std::thread::sleep(LOOK);
+            }
+        }
+        Ok(())
     }
 
     /// Kills it with its process group.
