@@ -4,7 +4,14 @@ import os
 from collections.abc import Iterator
 
 import pytest
+import traces
 from lab import Lab
+
+
+@pytest.fixture(autouse=True)
+def only_what_the_test_starts() -> None:
+    """What earlier tests made in this process, and keep, is not this test's to answer for."""
+    traces.begin()
 
 
 @pytest.fixture

@@ -24,10 +24,11 @@ MASKED_PROC = (*_MOUNTS, 'mount -o bind,ro /proc/sys /proc/sys; exec "$@"', "sh"
 NO_TUN_NODE = (*_MOUNTS, 'mount -t tmpfs -o mode=755 none /dev/net; exec "$@"', "sh")
 
 
-def limit_user_namespaces(most: int) -> tuple[str, ...]:
-    """Return words for what runs in a user namespace below which there can be at most `most`."""
+def limit_user_namespaces(most: int, *, privileged: bool = False) -> tuple[str, ...]:
+    """Return words for what runs in a user namespace below which there can be at most `most`, by default without capabilities."""
     # Uid 0 in there is uid 65534 outside, as the program's files demand.
-    script = f'echo {most} >/proc/sys/user/max_user_namespaces; exec "$@"'
+    drop = "" if privileged else "setpriv --bounding-set=-all --inh-caps=-all"
+    script = f'echo {most} >/proc/sys/user/max_user_namespaces; exec {drop} "$@"'
     return ("unshare", "--user", "--map-root-user", "sh", "-ec", script, "sh")
 
 

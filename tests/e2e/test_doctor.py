@@ -117,6 +117,11 @@ def test_user_namespaces_switched_off_by_a_limit(user: Person) -> None:
     assert "user.max_user_namespaces is 0" in reason
     assert fix == "sudo sysctl -w user.max_user_namespaces=15000"
     assert "user namespace" in message
+    # Who has the privileges of root needs none, and learns what others lack.
+    report = Report(within(user, *restrictions.limit_user_namespaces(0, privileged=True)))
+    assert report.code == 0
+    assert report["sandbox"]["severity"] == "ok"
+    assert report["user namespaces"]["fix"] == "sudo sysctl -w user.max_user_namespaces=15000"
 
 
 @needs_root
@@ -203,9 +208,6 @@ def test_it_leaves_nothing(user: Person) -> None:
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             return False
 
-    helpers = "import os, vnet; vnet.doctor(); print([p for p in os.listdir('/proc') if p.isdigit() and b'lab' in "
-    helpers += (
-        "open(f'/proc/{p}/cmdline', 'rb').read().split(b'\\0')[1:2] and os.stat(f'/proc/{p}').st_uid == os.getuid()])"
-    )
-    assert user.does(helpers) == "[]\n", "the lab it looked at has ended when it returns"
+    children = "import vnet; vnet.doctor(); print(open('/proc/thread-self/children').read().split())"
+    assert user.does(children) == "[]\n", "the lab it looked at has ended when it returns"
     assert processes() == set()

@@ -17,6 +17,15 @@ from unprivileged import MARK
 
 PR_SET_CHILD_SUBREAPER = 36
 
+# What ran below this process when the test began, such as the keeper of devices that earlier tests made in this process.
+_before: set[int] = set()
+
+
+def begin() -> None:
+    """Takes what runs below this process from here on as the test's."""
+    _before.clear()
+    _before.update(living(os.getpid()))
+
 
 @contextmanager
 def adopting_orphans() -> Iterator[None]:
@@ -41,8 +50,8 @@ def subreaper(on: bool) -> None:
 
 
 def living(pid: int) -> set[int]:
-    """Return the running processes below `pid`, in whatever namespace."""
-    return {child for child in descendants(pid) if is_running(child)}
+    """Return the running processes below `pid`, in whatever namespace, that were not there when the test began."""
+    return {child for child in descendants(pid) if is_running(child)} - _before
 
 
 def marked(mark: str) -> set[int]:

@@ -124,11 +124,13 @@ def person(name: str) -> Iterator[Person]:
         (home / "tmp").mkdir()
         (home / "dev").mkdir()
         prefix: tuple[str, ...] = ()
-        python = Path(sys.executable)
+        # Root takes it too: a clone below /tmp cannot be seen in a node, which has a /tmp of its own.
+        python = user_python() / "bin" / "python"
+        if not python.exists():
+            python = Path(sys.executable)
         if os.geteuid() == 0 and name != "root":
             for path in (home, home / "tmp"):
                 os.chown(path, NOBODY, NOBODY)
-            python = user_python() / "bin" / "python"
             prefix = (*tun_node(name, home / "dev"), *AS_NOBODY)
         somebody = Person(name, python, home, prefix)
         try:

@@ -23,7 +23,7 @@ def net() -> vnet.Network:
 def test_declaring_starts_nothing(net: vnet.Network) -> None:
     assert not net.started
     assert not net.closed
-    assert repr(net) == "<vnet.Network class declared: 2 hosts, 1 switches, 1 routers, 3 links>"
+    assert repr(net) == "<vnet.Network class declared: 2 hosts, 1 switch, 1 router, 3 links>"
     net.close()
     assert net.closed
 
@@ -227,3 +227,44 @@ def test_pools_and_seeds_are_checked() -> None:
     net.link(net.host("h1"), net.host("h2"))
     assert "192.168.0.1/24" in net.graph()
     assert "fd00" not in net.graph()
+
+
+@pytest.mark.parametrize(
+    ("plugin", "said"),
+    [('"no_such_plugin"', "no_such_plugin"), ('{ plugin = "drop_bcast", config = { nonsense = 1 } }', "nonsense")],
+)
+def test_a_plugin_that_cannot_be_is_named_with_its_line_before_anything_is_made(
+    tmp_path: Path, plugin: str, said: str
+) -> None:
+    path = tmp_path / "lab.toml"
+    path.write_text(f'hosts = ["h1", "h2"]\n\n[[links]]\nends = ["h1", "h2"]\nplugins = [{plugin}]\n')
+    with pytest.raises(vnet.LabFileError, match=said) as caught:
+        vnet.Network.load(path)
+    assert (caught.value.file, caught.value.line, caught.value.key) == (str(path), 5, "links[0].plugins[0]")
+
+
+def test_a_lab_file_that_is_no_json_or_no_text_is_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "lab.json"
+    path.write_text('{\n  "hosts": ["h1",\n}\n')
+    with pytest.raises(vnet.LabFileError, match=r"lab\.json:3") as caught:
+        vnet.Network.load(path)
+    assert (caught.value.file, caught.value.line) == (str(path), 3)
+    path = tmp_path / "lab.toml"
+    path.write_bytes(b'hosts = ["h1"]\n# \xff\n')
+    with pytest.raises(vnet.LabFileError, match="UTF-8") as caught:
+        vnet.Network.load(path)
+    assert (caught.value.file, caught.value.line) == (str(path), 2)
+
+
+def test_a_number_out_of_range_is_refused_with_its_argument_and_range(net: vnet.Network) -> None:
+    h1 = net["h1"]
+    for number in (-1, 1 << 40, 1 << 80):
+        with pytest.raises(vnet.InvalidValue, match=rf"mtu is {number}; it is a number from 68 to 65535"):
+            net.link("h1", "h2", mtu=number)
+    with pytest.raises(vnet.InvalidValue, match="count is -1"):
+        h1.ping("h2", count=-1)
+    with pytest.raises(vnet.InvalidValue, match="port is 70000; it is a number from 1 to 65535"):
+        h1.forward(70000)
+    with pytest.raises(vnet.InvalidValue, match="the port of bind is 70000"):
+        h1.socket(bind=("0.0.0.0", 70000))
+    assert not net.started

@@ -186,6 +186,54 @@ print("parent done")
     assert (done.stdout, done.stderr, done.returncode) == ("child done\nparent done\n", "", 0)
 
 
+def test_a_forked_child_keeps_no_socket_of_its_links_and_forwards(script: Script) -> None:
+    source = f"""
+import os, socket, vnet
+{PAIR}
+net.start()
+attached = [link.attach("count") for link in net.links]
+capture = net.links[0].capture(os.devnull)
+service = h1.socket(bind=("127.0.0.1", 8000))
+service.listen()
+forward = h1.forward(8000)
+client = socket.create_connection((forward.host, forward.port))
+inside, _ = service.accept()
+
+def families():
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            with socket.socket(fileno=os.dup(int(name))) as copy:
+                found.append(copy.family)
+        except OSError:
+            continue
+    return found
+
+assert families().count(socket.AF_PACKET) == 4, families()
+# The two ends of the client's connection, the listener, both ends inside, and the service.
+assert families().count(socket.AF_INET) == 6, families()
+read, write = os.pipe()
+pid = os.fork()
+if pid == 0:
+    os.close(write)
+    os.read(read, 1)
+    # The client and what it accepted are Python's own.
+    print(families().count(socket.AF_PACKET), families().count(socket.AF_INET), flush=True)
+    try:
+        socket.create_connection((forward.host, forward.port), timeout=5)
+    except ConnectionRefusedError:
+        print("refused", flush=True)
+    os._exit(0)
+assert h1.ping(h2)
+net.close()
+os.close(write)
+os.waitpid(pid, 0)
+print("done")
+"""
+    done = script(source)
+    assert (done.stdout, done.stderr, done.returncode) == ("0 2\nrefused\ndone\n", "", 0)
+
+
 @pytest.mark.parametrize("victim", ["python", "helper"])
 def test_sigkill_leaves_nothing(victim: str) -> None:
     source = f"import vnet; {PAIR}; h1.popen(['sleep', '86197']); print('up', flush=True); h1.run('sleep 86197')"
@@ -330,3 +378,22 @@ net.close()
 """
     done = script(source)
     assert (done.stdout, done.stderr) == ("True True\nFalse []\n", "")
+
+
+def test_a_loop_of_switches_is_warned_of_when_it_closes(caplog: pytest.LogCaptureFixture) -> None:
+    def warned() -> list[str]:
+        return [record.getMessage() for record in caplog.records if "closes a loop" in record.getMessage()]
+
+    with vnet.Network("loop") as net:
+        for name in ("a", "b", "c"):
+            net.switch(name)
+        net.link("a", "b"), net.link("b", "c")
+        last = net.link("c", "a", up=False)
+        net.start()
+        net.switch("d")
+        last.up()
+        until(lambda: len(warned()) == 1, "the warning comes, and only for the link that was up")
+        assert "c-a" in warned()[0]
+        assert "b-c" in warned()[0]
+        assert "take one of these links down" in warned()[0]
+        last.down()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -17,6 +19,9 @@ import pytest
 import vnet
 from procs import running
 from wait import until
+
+# One that nodes see: a clone below /tmp is hidden by the /tmp of their own.
+PYTHON = shutil.which("python3", path="/usr/bin:/bin") or sys.executable
 
 
 @pytest.fixture
@@ -123,13 +128,11 @@ def test_run_takes_a_node_as_namespace(h1: vnet.Node) -> None:
 
 def test_a_service_is_waited_for_and_reached_from_another_node(net: vnet.Network, tmp_path: Path) -> None:
     (tmp_path / "hello").write_text("hello from h2")
-    with net["h2"].popen(
-        [sys.executable, "-m", "http.server", "8000"], stderr=subprocess.DEVNULL, cwd=tmp_path
-    ) as server:
+    with net["h2"].popen([PYTHON, "-m", "http.server", "8000"], stderr=subprocess.DEVNULL, cwd=tmp_path) as server:
         assert server.returncode is None
         assert server.wait_port(8000) is server
         fetch = "import urllib.request; print(urllib.request.urlopen('http://10.0.0.2:8000/hello').read().decode())"
-        assert net["h1"].run([sys.executable, "-c", fetch], check=True).stdout == "hello from h2\n"
+        assert net["h1"].run([PYTHON, "-c", fetch], check=True).stdout == "hello from h2\n"
         with net["h2"].forward(8000) as forward:
             assert urllib.request.urlopen(f"{forward.url}hello", timeout=5).read() == b"hello from h2"
             assert f":{forward.port} -> h2:8000" in repr(forward)
@@ -159,14 +162,14 @@ time.sleep(600)
 )
 def test_a_port_is_waited_for_without_connecting(h1: vnet.Node, family: str, kind: str, address: str) -> None:
     protocol = "tcp" if kind == "SOCK_STREAM" else "udp"
-    with h1.popen([sys.executable, "-c", LISTEN, family, kind, address]) as process:
+    with h1.popen([PYTHON, "-c", LISTEN, family, kind, address]) as process:
         process.wait_port(7777, protocol=protocol)  # type: ignore[arg-type]
         with pytest.raises(vnet.TimeoutError, match="7778"):
             process.wait_port(7778, timeout=0.1)
 
 
 def test_a_service_that_went_to_the_background_is_found_too(h1: vnet.Node) -> None:
-    command = f"{sys.executable} -c '{LISTEN}' AF_INET SOCK_STREAM 0.0.0.0 >/dev/null 2>&1 &"
+    command = f"{PYTHON} -c '{LISTEN}' AF_INET SOCK_STREAM 0.0.0.0 >/dev/null 2>&1 &"
     process = h1.popen(command)
     assert process.wait() == 0
     process.wait_port(7777)
@@ -264,7 +267,7 @@ def test_a_socket_lives_in_its_node(net: vnet.Network) -> None:
         raw.settimeout(5)
         h2.ping("10.0.0.1")
         assert len(raw.recv(2048)) >= 28
-    with pytest.raises(vnet.Error, match="address"):
+    with pytest.raises(vnet.Error, match=r"host h1: .*address"):
         h1.socket(bind=("10.9.9.9", 80))
 
 
@@ -307,8 +310,17 @@ def test_routes_neighbours_addresses_and_settings_of_a_node(net: vnet.Network) -
     assert net["h2"].sysctl("net.ipv4.ip_default_ttl") == "64"
     with pytest.raises(vnet.InvalidValue, match="kernel"):
         h1.sysctl("kernel.hostname")
-    with pytest.raises(vnet.Error, match="no_such_key"):
-        h1.sysctl("net.ipv4.no_such_key")
+    for missing, name in (
+        (lambda: h1.sysctl("net.ipv4.no_such_key"), "no_such_key"),
+        (lambda: h1.sysctl("net.ipv4.no_such_key", 1), "no_such_key"),
+        (lambda: h1.del_address("10.8.0.1/24"), r"10\.8\.0\.1"),
+        (lambda: h1.del_route("10.8.0.0/16", "10.0.0.2"), r"10\.8\.0\.0"),
+        (lambda: h1.del_neighbour("10.0.0.99"), r"10\.0\.0\.99"),
+    ):
+        with pytest.raises(vnet.NotFound, match=name):
+            missing()
+    with pytest.raises(vnet.Error, match=r"10\.0\.0\.1"):
+        h1.add_address("10.0.0.1/24")
 
 
 def test_a_switch_runs_nothing(net: vnet.Network) -> None:
@@ -316,3 +328,90 @@ def test_a_switch_runs_nothing(net: vnet.Network) -> None:
     for call in (lambda: s1.run("true"), lambda: s1.popen("true"), lambda: s1.ping("h1"), s1.socket, s1.tap):
         with pytest.raises(vnet.Unsupported, match="switch s1"):
             call()
+
+
+def test_a_closed_forward_refuses_though_a_copy_of_its_socket_is_open(h2: vnet.Node) -> None:
+    forward = h2.forward(8000)
+    copies = []
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            copy = socket.socket(fileno=os.dup(int(name)))
+        except OSError:
+            continue
+        if copy.family == socket.AF_INET and copy.getsockname() == (forward.host, forward.port):
+            copies.append(copy)
+        else:
+            copy.close()
+    assert len(copies) == 1
+    forward.close()
+    with copies[0], pytest.raises(ConnectionRefusedError):
+        socket.create_connection((forward.host, forward.port), timeout=5)
+
+
+@pytest.mark.parametrize("forever", [1e19, 1e300, float("inf")])
+def test_a_timeout_longer_than_any_clock_is_none(net: vnet.Network, h1: vnet.Node, forever: float) -> None:
+    assert h1.ping("h2", count=1, timeout=forever)
+    assert net.ping_all(timeout=forever)
+    assert h1.run("echo here", timeout=forever).stdout == "here\n"
+    assert vnet.run("echo there", timeout=forever).stdout == "there\n"
+    with h1.socket() as listener:
+        listener.bind(("0.0.0.0", 8001))
+        listener.listen()
+        sleeper = h1.popen("sleep 60")
+        sleeper.wait_port(8001, timeout=forever)
+        sleeper.kill()
+        assert sleeper.wait(timeout=forever) == -signal.SIGKILL
+    with h1.tap("long0") as tap:
+        sent = threading.Thread(
+            target=lambda: h1.run("ip link set long0 up; ping -c 1 -W 1 -I long0 192.0.2.1", check=False)
+        )
+        sent.start()
+        assert tap.recv(timeout=forever)
+        sent.join()
+
+
+@pytest.mark.parametrize("never", [-1.0, float("-inf"), float("nan")])
+def test_a_timeout_that_is_no_time_is_refused(h1: vnet.Node, never: float) -> None:
+    with pytest.raises(vnet.InvalidValue, match="is not a time: give seconds, 0 or more"):
+        h1.ping("h2", count=1, timeout=never)
+
+
+def test_a_measurement_of_years_is_refused(h1: vnet.Node) -> None:
+    for seconds in (86_401, 1e9, float("inf")):
+        with pytest.raises(vnet.InvalidValue, match="give a day at most"):
+            h1.iperf("h2", seconds=seconds)
+
+
+def test_links_find_room_beside_interfaces_a_node_makes_itself(net: vnet.Network, h1: vnet.Node) -> None:
+    for number in range(9):
+        h1.run(f"ip link add own{number} type veth peer name peer{number}", check=True)
+    net.link(h1, net.host("h3"))
+    assert h1.ping("h3")
+
+
+def test_leaving_with_ends_all_that_a_string_started(h1: vnet.Node) -> None:
+    # The second one ignores SIGTERM, so it outlives the shell.
+    with h1.popen("sleep 98701 & (trap '' TERM; exec sleep 98702) & wait; true") as process:
+        until(lambda: all(running("sleep", number) for number in ("98701", "98702")), "both run")
+    assert process.returncode is not None
+    until(lambda: not any(running("sleep", number) for number in ("98701", "98702")), "both are gone")
+
+
+def test_terminate_reaches_what_a_string_runs_and_the_program_of_a_list_alone(h1: vnet.Node) -> None:
+    text = h1.popen("sleep 98703; true")
+    until(lambda: bool(running("sleep", "98703")), "it runs")
+    text.terminate()
+    until(lambda: not running("sleep", "98703"), "it is gone")
+    words = h1.popen(["sh", "-c", "sleep 98704; true"])
+    until(lambda: bool(running("sleep", "98704")), "it runs")
+    words.terminate()
+    assert words.wait(5) == -signal.SIGTERM
+    assert running("sleep", "98704")
+
+
+def test_a_port_or_signal_that_cannot_be_is_refused_with_its_range(h1: vnet.Node) -> None:
+    with h1.popen(["sleep", "60"]) as process:
+        with pytest.raises(vnet.InvalidValue, match="port is 70000; it is a number from 1 to 65535"):
+            process.wait_port(70000)
+        with pytest.raises(vnet.InvalidValue, match="signal is 65"):
+            process.send_signal(65)

@@ -175,7 +175,6 @@ def test_positions_are_those_of_the_chain(net: vnet.Network) -> None:
     net["r1"].run("ip neigh flush dev eth1", check=True)
     assert not net["r1"].ping(net["h3"], timeout=0.3)
     assert first.stats.dropped >= 1
-    assert first.stats.packets_in > last.stats.packets_in
     assert last.stats.counters["arp"] == 0
     with pytest.raises(vnet.InvalidValue, match="-1"):
         link.attach("count", position=-1)
@@ -269,8 +268,8 @@ def test_a_declared_plugin_and_command_are_begun_with_the_network(tmp_path: Path
         until(lambda: net["h1"].run("cat /tmp/done").stdout == "h1\n", "the declared command ran")
         assert net.links["h1-h2"].state.path == "engine"
         assert [stage.name for books in net.stats().engine.values() for stage in books.stages] == ["count"]
-    path.write_text(LAB.replace("beside.wasm", "no_such_plugin"))
-    net = vnet.Network.load(path)
+    data = {"hosts": ["h1", "h2"], "links": [{"ends": ["h1", "h2"], "plugins": ["no_such_plugin"]}]}
+    net = vnet.Network.from_dict(data)
     with pytest.raises(vnet.NotFound, match="no_such_plugin"):
         net.start()
     assert net.closed
