@@ -95,6 +95,7 @@ pub(crate) fn frame(off: usize, len: usize, arrival: &Arrival, offload: &Offload
         mark: 0,
         ts_ns: arrival.ts_ns,
         fate: Fate::Unset,
+        delay_us: 0,
         csum_dirty: false,
         csum_finished: false,
         appended: false,

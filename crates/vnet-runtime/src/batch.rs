@@ -100,7 +100,7 @@ impl Stage {
         };
         let layout = ring.layout;
         let descs = ring.bytes(memory.data(&*store));
-        let mut delays = settle(
+        settle(
             self.judge,
             &mut self.tally,
             &layout,
@@ -110,7 +110,7 @@ impl Stage {
             at,
         );
         if returned > 0 {
-            delays |= append(
+            append(
                 self.judge,
                 &mut self.tally,
                 &layout,
@@ -123,9 +123,6 @@ impl Stage {
             );
         }
         self.timed(timer, n);
-        if delays {
-            self.tell_delay();
-        }
         Ok(())
     }
 
@@ -168,7 +165,7 @@ impl Stage {
     }
 }
 
-/// Settles the `n` frames of a normal return; returns whether one asked for a delay.
+/// Settles the `n` frames of a normal return.
 #[inline]
 fn settle(
     judge: Judge,
@@ -178,8 +175,8 @@ fn settle(
     frames: &mut [Frame],
     n: usize,
     at: impl Fn(usize) -> usize,
-) -> bool {
-    let (mut passed, mut dropped, mut delays) = (0_u64, 0_u64, false);
+) {
+    let (mut passed, mut dropped) = (0_u64, 0_u64);
     let (arena, slot) = (layout.arena as u64, layout.slot as u64);
     let mut start = arena;
     for (d, desc) in descs.chunks_exact(layout.desc_size).take(n).enumerate() {
@@ -210,13 +207,12 @@ fn settle(
             passed += u64::from(passes);
             dropped += u64::from(drops);
         } else {
-            delays |= settle_special(judge, tally, layout, d, &answer, frame);
+            settle_special(judge, tally, layout, d, &answer, frame);
         }
     }
     tally.passed += passed;
     tally.dropped += dropped;
     tally.plain += dropped;
-    delays
 }
 
 #[inline(never)]
@@ -227,13 +223,12 @@ fn settle_special(
     d: usize,
     answer: &Answer,
     frame: &mut Frame,
-) -> bool {
-    let delays = judge.settle(layout, d, answer, frame, tally);
+) {
+    judge.settle(layout, d, answer, frame, tally);
     tally.count(frame.fate);
-    delays
 }
 
-/// Takes the frames that the plugin appended; returns whether one asked for a delay.
+/// Takes the frames that the plugin appended.
 #[expect(clippy::too_many_arguments, reason = "the parts of a stage, borrowed apart")]
 #[inline(never)]
 fn append(
@@ -246,12 +241,11 @@ fn append(
     appended: usize,
     room: usize,
     first: &Frame,
-) -> bool {
+) {
     if appended > (layout.ring_len - n).min(room) {
         tally.offence(Offence::Append);
-        return false;
+        return;
     }
-    let mut delays = false;
     for (d, desc) in descs
         .chunks_exact(layout.desc_size)
         .enumerate()
@@ -269,10 +263,9 @@ fn append(
             appended: true,
             ..Frame::default()
         };
-        delays |= judge.settle_appended(layout, d, &answer(desc), &mut frame, tally);
+        judge.settle_appended(layout, d, &answer(desc), &mut frame, tally);
         tally.appended += 1;
         tally.count(frame.fate);
         frames.list.push(frame);
     }
-    delays
 }

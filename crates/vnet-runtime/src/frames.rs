@@ -56,8 +56,8 @@ pub enum Reason {
     Oversize,
     /// Of length 0.
     Empty,
-    /// The plugin asked for a delay, which this version does not have.
-    Delay,
+    /// A delay of more than [`DELAY_MAX_US`](vnet_abi::DELAY_MAX_US).
+    BadDelay,
     /// The failed plugin waits to be restarted, and fails closed.
     Backoff,
     /// The plugin failed too often and is out of service, and fails closed.
@@ -72,7 +72,7 @@ impl Reason {
         Reason::BadPort,
         Reason::Oversize,
         Reason::Empty,
-        Reason::Delay,
+        Reason::BadDelay,
         Reason::Backoff,
         Reason::Tripped,
     ];
@@ -89,7 +89,7 @@ impl Reason {
             Reason::BadPort => "bad_port",
             Reason::Oversize => "oversize",
             Reason::Empty => "empty",
-            Reason::Delay => "delay",
+            Reason::BadDelay => "bad_delay",
             Reason::Backoff => "backoff",
             Reason::Tripped => "tripped",
         }
@@ -115,6 +115,9 @@ pub struct Frame {
     pub ts_ns: u64,
     /// The answer.
     pub fate: Fate,
+    /// The plugin asks that the frame, where it is not dropped, be held for so many microseconds after the whole
+    /// chain; 0 is none, [`DELAY_MAX_US`](vnet_abi::DELAY_MAX_US) the most.
+    pub delay_us: u32,
     /// The plugin asks the host to recompute the checksums.
     pub csum_dirty: bool,
     /// The plugin finished the partial checksum; the flag `CSUM_PARTIAL` is then cleared too.

@@ -1,6 +1,6 @@
 //! Turns what a guest answers into what becomes of a frame.
 
-use vnet_abi::{FLOOD, HOST_RESERVED, flags, verdict};
+use vnet_abi::{DELAY_MAX_US, FLOOD, HOST_RESERVED, flags, verdict};
 
 use crate::frames::{Fate, Frame, Reason};
 use crate::layout::Layout;
@@ -43,8 +43,7 @@ impl Judge {
 
     /// Settles one frame of the batch form: its place in slot `d`, its flags, its fate.
     ///
-    /// `frame.off` counts from the arena's start afterwards, as before. Delays are refused: the second value
-    /// returned says that one was asked for.
+    /// `frame.off` counts from the arena's start afterwards, as before.
     pub(crate) fn settle(
         self,
         layout: &Layout,
@@ -52,23 +51,26 @@ impl Judge {
         answer: &Answer,
         frame: &mut Frame,
         tally: &mut Tally,
-    ) -> bool {
+    ) {
         if !take_place(layout, d, answer, frame) {
             tally.offence(Offence::Desc);
             frame.fate = Fate::Drop(Reason::BadDesc);
-            return false;
+            return;
         }
-        let fate = self.fate(answer.verdict, answer.out_port, answer.reason, frame.port, tally);
-        let drops = matches!(fate, Fate::Drop(_));
-        let delays = answer.flags & flags::DELAY != 0 && !drops;
-        frame.fate = if delays {
-            Fate::Drop(Reason::Delay)
-        } else if frame.len == 0 && !drops {
-            Fate::Drop(Reason::Empty)
+        frame.fate = self.fate(answer.verdict, answer.out_port, answer.reason, frame.port, tally);
+        if matches!(frame.fate, Fate::Drop(_)) {
+            return;
+        }
+        if frame.len == 0 {
+            frame.fate = Fate::Drop(Reason::Empty);
+        } else if answer.flags & flags::DELAY == 0 {
+            frame.delay_us = 0;
+        } else if answer.delay_us <= DELAY_MAX_US {
+            frame.delay_us = answer.delay_us;
         } else {
-            fate
-        };
-        delays
+            tally.offence(Offence::Delay);
+            frame.fate = Fate::Drop(Reason::BadDelay);
+        }
     }
 
     /// Settles a frame that the plugin appended in slot `d`.
@@ -79,13 +81,13 @@ impl Judge {
         answer: &Answer,
         frame: &mut Frame,
         tally: &mut Tally,
-    ) -> bool {
+    ) {
         if matches!(answer.verdict, verdict::UNSET | verdict::DROP) && take_place(layout, d, answer, frame) {
             tally.offence(Offence::Verdict);
             frame.fate = Fate::Drop(Reason::BadVerdict);
-            return false;
+            return;
         }
-        self.settle(layout, d, answer, frame, tally)
+        self.settle(layout, d, answer, frame, tally);
     }
 }
 

@@ -83,7 +83,7 @@ impl Stage {
         spare: &mut [u8],
     ) -> (Vec<usize>, Vec<u8>) {
         let stride = self.stride;
-        let (mut rest, mut dropped, mut delays) = (Vec::new(), None, false);
+        let (mut rest, mut dropped) = (Vec::new(), None);
         let Some(Instance {
             store,
             memory,
@@ -103,7 +103,7 @@ impl Stage {
             };
             let (answer, frame) = (answer(desc), &mut frames.list[*i]);
             if answer.verdict != verdict::UNSET {
-                delays |= self.judge.settle(&layout, d, &answer, frame, &mut self.tally);
+                self.judge.settle(&layout, d, &answer, frame, &mut self.tally);
                 self.tally.count(frame.fate);
                 carry(slots, spare, frame, home[*i], stride);
                 continue;
@@ -127,9 +127,6 @@ impl Stage {
                 continue;
             }
             self.tally.count(frame.fate);
-        }
-        if delays {
-            self.tell_delay();
         }
         (rest, dropped.unwrap_or_default())
     }

@@ -15,6 +15,7 @@ pub(crate) struct Answer {
     pub(crate) out_port: u16,
     pub(crate) reason: u16,
     pub(crate) mark: u32,
+    pub(crate) delay_us: u32,
 }
 
 /// The five little-endian words of a descriptor (`vn_desc`), so that it is written and read in five moves.
@@ -48,6 +49,7 @@ pub(crate) fn answer(desc: &[u8; DESC_SIZE]) -> Answer {
         out_port: (ports >> 16) as u16,
         reason: (ports >> 48) as u16,
         mark: mark as u32,
+        delay_us: (mark >> 32) as u32,
     }
 }
 
@@ -233,9 +235,10 @@ mod tests {
                 found.flags,
                 found.out_port,
                 found.reason,
-                found.mark
+                found.mark,
+                found.delay_us
             ),
-            (1, 2, 4, 6, 8, 10, 11)
+            (1, 2, 4, 6, 8, 10, 11, 12)
         );
     }
 

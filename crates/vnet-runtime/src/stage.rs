@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use vnet_abi::log_level;
-
 use crate::attach::{check_mtu, host, shape};
 use crate::error::{PluginError, Refusal};
 use crate::exports::Form;
@@ -47,7 +45,6 @@ pub struct Stage {
     pub(crate) life: Life,
     pub(crate) maps: Vec<SavedMap>,
     pub(crate) last_fault: Option<FaultReport>,
-    told_delay: bool,
     reader: LogReader,
     runner: Runner,
 }
@@ -103,7 +100,6 @@ impl Stage {
             life: Life::new(options.trip),
             maps: Vec::new(),
             last_fault: None,
-            told_delay: false,
             reader,
             runner,
         })
@@ -244,20 +240,6 @@ impl Stage {
         if let Some(since) = since {
             self.tally.timed_ns += since.elapsed().as_nanos() as u64;
             self.tally.timed_packets += frames as u64;
-        }
-    }
-
-    /// Says once in the log that delays are not in this version.
-    #[cold]
-    pub(crate) fn tell_delay(&mut self) {
-        if !self.told_delay {
-            self.told_delay = true;
-            if let Some(host) = self.host_mut() {
-                host.log.host(
-                    log_level::ERROR,
-                    "DELAY is not in this version: frames that ask for it are dropped as `delay`",
-                );
-            }
         }
     }
 }

@@ -12,6 +12,7 @@ pub(crate) enum Offence {
     Verdict,
     Port,
     Append,
+    Delay,
 }
 
 /// Counts of one stage; only the thread that runs the stage touches them.
@@ -36,7 +37,7 @@ pub(crate) struct Tally {
     pub(crate) plain: u64,
     by_host: [u64; Reason::HOST.len()],
     failures: [u64; 3],
-    offences: [u64; 4],
+    offences: [u64; 5],
 }
 
 impl Tally {
@@ -115,6 +116,7 @@ impl Tally {
             "bad_verdict",
             "bad_port",
             "bad_append",
+            "bad_delay",
             "bad_pointer",
         ];
         let counts = self

@@ -267,24 +267,45 @@ fn of_the_hosts_flags_only_csum_partial_may_be_cleared() {
 }
 
 #[test]
-fn delay_is_refused_in_this_version() {
-    let delaying = |verdict| {
+fn delay_comes_out_with_every_verdict_but_drop() {
+    let delaying = |verdict: u8, flags: u16, us: u32| {
         Batch::each(&format!(
-            "(i32.store8 offset=12 (local.get $d) (i32.const {verdict})) (i32.store16 offset=14 (local.get $d) (i32.const 512))"
+            "(i32.store8 offset=12 (local.get $d) (i32.const {verdict}))
+             (i32.store16 offset=14 (local.get $d) (i32.const {flags}))
+             (i32.store16 offset=18 (local.get $d) (i32.const 1))
+             (i32.store offset=28 (local.get $d) (i32.const {us}))"
         ))
     };
-    for verdict in [0, 255, 3] {
-        let mut rig = delaying(verdict).rig();
-        assert_eq!(rig.fates(&[&[1; 60], &[1; 60]]), [Fate::Drop(Reason::Delay); 2]);
-        rig.one(&[1; 60]);
-        assert_eq!(rig.drops("delay"), 3);
-        let lines = rig.log_lines();
-        assert_eq!(lines.len(), 1, "said once: {lines:?}");
-        assert!(lines[0].1.contains("not in this version"), "{lines:?}");
+    let most = vnet_abi::DELAY_MAX_US;
+    for (verdict, fate) in [
+        (0, Fate::Pass),
+        (255, Fate::Pass),
+        (3, Fate::Tx),
+        (2, Fate::Redirect(1)),
+    ] {
+        for us in [0, 1, most] {
+            let mut rig = Rig::with(&delaying(verdict, flags::DELAY, us).text(), two_ports());
+            let out = rig.one(&[1; 60]);
+            assert_eq!((out.fate, out.frame.delay_us), (fate, us));
+        }
+        let mut rig = Rig::with(&delaying(verdict, 0, 7).text(), two_ports());
+        assert_eq!(rig.one(&[1; 60]).frame.delay_us, 0, "without the flag");
+        for us in [most + 1, u32::MAX] {
+            let mut rig = Rig::with(&delaying(verdict, flags::DELAY, us).text(), two_ports());
+            assert_eq!(
+                rig.fates(&[&[1; 60], &[1; 60]]),
+                [Fate::Drop(Reason::BadDelay); 2]
+            );
+            assert_eq!((rig.drops("bad_delay"), rig.fault("bad_delay")), (2, 2));
+            assert_eq!(rig.stats().restarts, 0);
+        }
     }
-    let mut rig = delaying(1).rig();
-    assert_eq!(rig.one(&[1; 60]).fate, PLAIN);
-    assert!(rig.log_lines().is_empty());
+    let mut rig = delaying(1, flags::DELAY, u32::MAX).rig();
+    let out = rig.one(&[1; 60]);
+    assert_eq!(
+        (out.fate, out.frame.delay_us, rig.fault("bad_delay")),
+        (PLAIN, 0, 0)
+    );
 }
 
 #[test]
@@ -425,12 +446,16 @@ fn csum_dirty_and_delay_apply_to_appended_frames() {
         let mut batch = appending(1, 3, 0);
         batch.body = batch.body.replace(
             "(i32.store offset=24",
-            &format!("(i32.store16 offset=14 (local.get $d) (i32.const {flags})) (i32.store offset=24"),
+            &format!(
+                "(i32.store16 offset=14 (local.get $d) (i32.const {flags}))
+                 (i32.store offset=28 (local.get $d) (i32.const 8)) (i32.store offset=24"
+            ),
         );
         batch.rig().run(&[&[1; 60]]).remove(1)
     };
     assert!(flagged(flags::CSUM_DIRTY).frame.csum_dirty);
-    assert_eq!(flagged(flags::DELAY).fate, Fate::Drop(Reason::Delay));
+    let delayed = flagged(flags::DELAY);
+    assert_eq!((delayed.fate, delayed.frame.delay_us), (Fate::Tx, 8));
     assert_eq!(flagged(flags::HOST).frame.flags, 0);
 }
 
