@@ -3,8 +3,8 @@
 //! A [`Port`] is where frames enter and leave: a TUN or TAP descriptor, a packet socket, memory. A [`Pipeline`] owns
 //! one port whose frames go to a receive queue, two ports joined by a wire, or the ports of a switch. Plugins are
 //! attached to a [`Place`] in it and judge the frames in batches, in their own memory, into which frames are read
-//! straight from the device. One worker thread owns a pipeline entirely; nothing on the path of a frame takes a lock
-//! or allocates.
+//! straight from the device. One worker thread owns a pipeline entirely, and others beside it in turns; nothing on the
+//! path of a frame takes a lock or allocates.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -43,8 +43,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod capture;
+mod carried;
 mod cause;
 mod clock;
+mod deadlines;
 mod error;
 mod fdb;
 mod forward;
@@ -52,6 +54,7 @@ mod frame;
 mod offload;
 mod path;
 mod pipeline;
+mod pool;
 mod port;
 mod record;
 mod replay;
@@ -66,6 +69,7 @@ pub use error::EngineError;
 pub use fdb::Learned;
 pub use forward::Place;
 pub use pipeline::{Parts, Pipeline, SWITCH_STAGE_PORTS};
+pub use pool::{after_fork, before_fork, forked};
 pub use port::{Change, MemoryEnd, Port, PortInfo, PortStats};
 pub use record::{RecordId, Recorded};
 pub use replay::{ReplayOptions, ReplayReport, capture_layer, replay};

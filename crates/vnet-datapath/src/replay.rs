@@ -12,7 +12,7 @@ use vnet_runtime::{Stage, StageStats};
 
 use crate::capture::{create, refuse};
 use crate::error::EngineError;
-use crate::forward::{Forwarder, Place};
+use crate::forward::{Forwarder, Place, Scratch};
 use crate::frame::FRAME_MAX;
 use crate::path::{End, Shape};
 use crate::port::{Change, Io, Port, PortInfo, Replay};
@@ -104,6 +104,7 @@ pub fn replay(options: ReplayOptions) -> Result<ReplayReport, EngineError> {
     };
     let port = Port::replay(Replay::new(reader, writer, options.diff), info);
     let mut forwarder = Forwarder::new(vec![port], Shape::Lone(End::Port(0)), layer, None);
+    forwarder.scratch = Scratch::new();
     for stage in options.stages {
         let place = Place::Port(0, Direction::Ingress);
         forwarder.attach(place, StageBox::new(stage, Direction::Ingress), None);

@@ -62,6 +62,11 @@ pub(crate) fn ring(bytes: usize) -> (FrameSender, FrameReceiver) {
 pub(crate) struct FrameSender(Producer<u8>);
 
 impl FrameSender {
+    /// Tells whether nobody will ever take what is queued.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.0.is_abandoned()
+    }
+
     /// Queues a frame; false, with nothing queued, when it does not fit.
     #[must_use]
     pub(crate) fn push(&mut self, tag: &Tag, frame: &[u8]) -> bool {

@@ -28,11 +28,11 @@ pub struct PipelineStats {
     pub delivered: u64,
     /// Frames the engine dropped outside any port, by cause.
     pub drops: BTreeMap<String, u64>,
-    /// Times the worker woke up.
+    /// Wake-ups of the worker in which this pipeline had its turn.
     pub wakeups: u64,
     /// Reads that brought at least one frame.
     pub batches: u64,
-    /// CPU time of the worker in nanoseconds.
+    /// CPU time the worker used for this pipeline, in nanoseconds: see [`Pipeline::cpu_time`](crate::Pipeline::cpu_time).
     pub worker_cpu_ns: u64,
 }
 

@@ -1,319 +1,346 @@
-use std::os::fd::OwnedFd;
-use std::sync::Arc;
-use std::sync::mpsc::Receiver;
-use std::time::Duration;
+//! The thread that carries pipelines: one epoll, one clock, one structure of deadlines for all of them.
 
-use rustix::event::Timespec;
+use std::collections::HashMap;
+use std::num::NonZeroU64;
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
+
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 use vnet_sys::thread::thread_cpu_time;
 
+use crate::carried::{Carried, Job, seat_and_port};
 use crate::clock::Clock;
-use crate::fdb::Learned;
-use crate::forward::Forwarder;
-use crate::port::Port;
-use crate::ring::FrameReceiver;
-use crate::stage::StageBox;
-use crate::stats::PipelineStats;
+use crate::deadlines::Deadlines;
+use crate::forward::Scratch;
 
-/// Epoll data of the descriptor that wakes the worker for jobs and frames to send.
+/// Epoll data of the descriptor that wakes the worker for messages.
 const WAKE: u64 = u64::MAX;
 
-/// Frames taken from the send queue before the ports get their turn.
-const SENDS: usize = 64;
-
-/// Turns of [`SENDS`] frames that empty any send queue.
-const PASSES: usize = 512;
-
-/// Wake-ups in a row that report an error and bring nothing, before a port counts as gone.
-const ERRORS: u32 = 16;
+/// Messages answered before the ports get their turn.
+const MESSAGES: usize = 256;
 
 /// How often silent interfaces are looked after.
-const WATCH: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: WATCH_NS as i64,
-};
 const WATCH_NS: u64 = 250_000_000;
+
+/// Silent interfaces looked after before frames get their turn: each is a system call.
+const LOOKS: usize = 16;
 
 /// Ports that one wake-up serves.
 const EVENTS: usize = 64;
 
-/// Something asked of the worker, done between two batches.
-pub(crate) type Job = Box<dyn FnOnce(&mut Worker) + Send>;
+/// Names one pipeline for the life of the process.
+pub(crate) type Serial = u64;
 
-/// Owns a pipeline entirely; runs on a thread of its own.
-pub(crate) struct Worker {
-    pub forwarder: Forwarder,
-    pub stopping: bool,
-    jobs: Receiver<Job>,
-    sends: FrameReceiver,
-    wake: Arc<OwnedFd>,
-    epoll: OwnedFd,
-    clock: Clock,
-    /// Whether ports are read.
-    started: bool,
-    /// By port number.
-    seats: Vec<Seat>,
-    /// How many of them are watched.
-    watched: usize,
-    watched_ns: u64,
-    wakeups: u64,
+/// What a worker is told.
+pub(crate) enum Message {
+    /// Carry this pipeline from here on.
+    Join(Serial, Box<Carried>),
+    /// Do this with a pipeline.
+    Work(Serial, Job),
+    /// Frames wait in a pipeline's send queue.
+    Sends(Serial),
+    /// Give a pipeline back.
+    Leave(Serial, SyncSender<Box<Carried>>),
+    /// There is no pipeline left.
+    Quit,
 }
 
-/// What the worker itself keeps of a port.
-#[derive(Clone, Copy, Default)]
-struct Seat {
-    /// Wake-ups in a row that reported an error and brought nothing.
-    errors: u32,
-    /// When the port last brought a frame, on the worker's clock.
-    brought_ns: u64,
-    /// Whether the device may vanish without another word.
-    is_watched: bool,
+/// Where a worker is told things, and what its pipelines share.
+pub(crate) struct Mailbox {
+    messages: Sender<Message>,
+    wake: OwnedFd,
+    pub epoll: OwnedFd,
+    pub clock: Clock,
+}
+
+impl Mailbox {
+    /// Tells the worker; false when it has ended.
+    pub(crate) fn tell(&self, message: Message) -> bool {
+        let told = self.messages.send(message).is_ok();
+        self.ring();
+        told
+    }
+
+    fn ring(&self) {
+        // A counter that is already set wakes the worker as well.
+        let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+    }
+}
+
+/// Carries any number of pipelines, in turns.
+pub(crate) struct Worker {
+    mailbox: Arc<Mailbox>,
+    messages: Receiver<Message>,
+    /// By seat; `None` for one that is free.
+    seats: Vec<Option<Box<Carried>>>,
+    by_serial: HashMap<Serial, usize>,
+    /// When a pipeline, by seat, has frames to release.
+    deadlines: Deadlines,
+    scratch: Scratch,
+    wakeups: u64,
+    /// Its CPU time when that was last shared out.
+    cpu_ns: u64,
+    /// Pipelines with devices that may vanish without another word.
+    watchers: usize,
+    /// Seat and port at which looking after silent interfaces goes on.
+    watching: Option<(usize, usize)>,
+    watched_ns: u64,
+    /// How long to look for more before sleeping.
+    busy_poll_ns: u64,
+    quits: bool,
 }
 
 impl Worker {
-    pub(crate) fn new(
-        forwarder: Forwarder,
-        jobs: Receiver<Job>,
-        sends: FrameReceiver,
-        wake: Arc<OwnedFd>,
-    ) -> Result<Self, Errno> {
+    pub(crate) fn new() -> Result<(Self, Arc<Mailbox>), Errno> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        let wake = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
         epoll::add(&epoll, &wake, EventData::new_u64(WAKE), EventFlags::IN)?;
-        Ok(Self {
-            forwarder,
-            stopping: false,
-            jobs,
-            sends,
+        let (sender, messages) = channel();
+        let mailbox = Arc::new(Mailbox {
+            messages: sender,
             wake,
             epoll,
             clock: Clock::start(),
-            started: false,
+        });
+        let worker = Self {
+            mailbox: Arc::clone(&mailbox),
+            messages,
             seats: Vec::new(),
-            watched: 0,
-            watched_ns: 0,
+            by_serial: HashMap::new(),
+            deadlines: Deadlines::default(),
+            scratch: Scratch::default(),
             wakeups: 0,
-        })
-    }
-
-    /// Begins to read the ports.
-    pub(crate) fn begin(&mut self) -> Result<(), Errno> {
-        self.started = true;
-        for port in 0..self.forwarder.ports.len() {
-            self.begin_port(port)?;
-        }
-        Ok(())
-    }
-
-    fn begin_port(&mut self, port: usize) -> Result<(), Errno> {
-        if self.seats.len() <= port {
-            self.seats.resize(port + 1, Seat::default());
-        }
-        let seated = &self.forwarder.ports[port];
-        if let Some(fd) = seated.fd().filter(|_| !seated.gone) {
-            match epoll::add(&self.epoll, fd, EventData::new_u64(port as u64), EventFlags::IN) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(errno) => return Err(errno),
-            }
-        }
-        self.note_watched(port);
-        Ok(())
-    }
-
-    /// Adds a port to a switch and reads it at once where the others are read.
-    pub(crate) fn add_port(&mut self, port: Port) -> Result<usize, Errno> {
-        let number = self.forwarder.add_port(port);
-        if self.started
-            && let Err(errno) = self.begin_port(number)
-        {
-            self.remove_port(number);
-            return Err(errno);
-        }
-        Ok(number)
-    }
-
-    /// Takes a port out of a switch.
-    #[expect(clippy::vec_box, reason = "stages are large and move by pointer")]
-    pub(crate) fn remove_port(&mut self, port: usize) -> (Port, Vec<Box<StageBox>>) {
-        if let Some(fd) = self.forwarder.ports[port].fd() {
-            // Before the start, or once it was gone, it is not there.
-            let _ = epoll::delete(&self.epoll, fd);
-        }
-        let taken = self.forwarder.remove_port(port);
-        self.note_watched(port);
-        taken
-    }
-
-    /// Reads what waits at a port and tells for how long nothing has come by it.
-    pub(crate) fn quiet(&mut self, port: usize) -> Duration {
-        let Some(seat) = self.seats.get(port).copied() else {
-            return Duration::MAX;
+            cpu_ns: 0,
+            watchers: 0,
+            watching: None,
+            watched_ns: 0,
+            busy_poll_ns: 0,
+            quits: false,
         };
-        let now = self.clock.now();
-        if self.read(port, now) {
-            return Duration::ZERO;
-        }
-        Duration::from_nanos(now.saturating_sub(seat.brought_ns))
+        Ok((worker, mailbox))
     }
 
-    /// Carries what waits at a port, and forgets what was learned there.
-    pub(crate) fn forget_learned(&mut self, port: usize) {
-        if port < self.seats.len() {
-            let now = self.clock.now();
-            self.read(port, now);
-        }
-        self.forwarder.forget_learned(port);
-    }
-
-    /// Learns entries of a forwarding table as of now.
-    pub(crate) fn seed_fdb(&mut self, entries: &[([u8; 6], Option<u16>, usize)]) {
-        let now = self.clock.now();
-        self.forwarder.seed_fdb(entries, now);
-    }
-
-    pub(crate) fn learned(&self) -> Vec<Learned> {
-        self.forwarder.learned(self.clock.now())
-    }
-
-    /// Carries frames until told to stop, then gives everything back.
-    pub(crate) fn run(mut self) -> (Forwarder, PipelineStats) {
+    /// Carries frames until there is nothing left to carry.
+    pub(crate) fn run(mut self) {
+        // Linux lets a sleep end 50 us late by default, to save wake-ups.
+        let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
+        self.scratch = Scratch::new();
         let blank = Event {
             flags: EventFlags::empty(),
             data: EventData::new_u64(0),
         };
         let mut events = [blank; EVENTS];
-        while !self.stopping {
-            let wait = (self.watched > 0).then_some(WATCH);
-            let n = match epoll::wait(&self.epoll, &mut events, wait.as_ref()) {
+        let mut busy_until = 0;
+        while !self.quits {
+            let n = match self.wait(&mut events, busy_until) {
                 Ok(n) => n,
                 Err(Errno::INTR) => continue,
                 Err(errno) => {
-                    tracing::error!(target: "vnet::engine", %errno, "epoll_wait failed; the pipeline ends");
+                    tracing::error!(target: "vnet::engine", %errno, "epoll failed; the worker's pipelines end");
                     break;
                 }
             };
             self.wakeups += 1;
-            let now = self.clock.now();
-            if self.watched > 0 && (n == 0 || now.saturating_sub(self.watched_ns) > WATCH_NS) {
-                self.watched_ns = now;
-                self.watch();
-            }
+            let mut now = self.mailbox.clock.now();
+            let mut any = n > 0;
+            let mut is_told = false;
             for event in &events[..n] {
                 match event.data.u64() {
-                    WAKE => self.woken(now),
-                    port => self.ready(port as usize, event.flags, now),
+                    WAKE => is_told = true,
+                    data => {
+                        let (seat, port) = seat_and_port(data);
+                        let flags = event.flags;
+                        now = self.turn(seat, now, |carried| carried.ready(port, flags, now));
+                    }
                 }
+                any |= self.release(&mut now);
             }
-        }
-        // `send` has said yes to what is queued.
-        while !self.sends.is_empty() {
-            let now = self.clock.now();
-            self.send(now);
-        }
-        let stats = self.stats();
-        (self.forwarder, stats)
-    }
-
-    /// Looks after devices whose end the kernel does not report.
-    fn watch(&mut self) {
-        for port in 0..self.seats.len() {
-            if self.seats[port].is_watched && self.forwarder.ports[port].has_vanished() {
-                self.forwarder.lose(port);
-                self.note_watched(port);
+            any |= self.release(&mut now);
+            if is_told {
+                self.read_messages(now);
+                now = self.mailbox.clock.now();
             }
+            if any {
+                busy_until = now + self.busy_poll_ns;
+            }
+            self.watch(now);
         }
     }
 
-    fn note_watched(&mut self, port: usize) {
-        let Some(seat) = self.seats.get_mut(port) else {
-            return;
+    /// Sleeps until something is to be done; returns how many descriptors are ready.
+    fn wait(&self, events: &mut [Event; EVENTS], busy_until: u64) -> Result<usize, Errno> {
+        let epoll = &self.mailbox.epoll;
+        let at_once = Timespec::default();
+        if self.watching.is_some() {
+            return epoll::wait(epoll, events, Some(&at_once));
+        }
+        let due = self.deadlines.first().map(|(due, _)| due);
+        let watch = (self.watchers > 0).then_some(self.watched_ns + WATCH_NS);
+        let next = due.into_iter().chain(watch).min();
+        if next.is_none() && self.busy_poll_ns == 0 {
+            return epoll::wait(epoll, events, None);
+        }
+        let now = self.mailbox.clock.now();
+        let left = next.map(|next| next.saturating_sub(now));
+        if left == Some(0) || now < busy_until {
+            return epoll::wait(epoll, events, Some(&at_once));
+        }
+        let left = left.map(|ns| Timespec {
+            tv_sec: (ns / 1_000_000_000) as i64,
+            tv_nsec: (ns % 1_000_000_000) as i64,
+        });
+        // epoll_wait counts milliseconds, and its successor with nanoseconds is refused in some containers.
+        match poll(&mut [PollFd::new(epoll, PollFlags::IN)], left.as_ref())? {
+            0 => Ok(0),
+            _ => epoll::wait(epoll, events, Some(&at_once)),
+        }
+    }
+
+    /// Lets a pipeline work; returns the time afterwards. A panic ends that pipeline alone.
+    fn turn(&mut self, seat: usize, now: u64, work: impl FnOnce(&mut Carried)) -> u64 {
+        let Some(carried) = self.seats.get_mut(seat).and_then(Option::as_deref_mut) else {
+            return now;
         };
-        let is_watched = self.forwarder.ports[port].must_be_watched();
-        if seat.is_watched != is_watched {
-            seat.is_watched = is_watched;
-            if is_watched {
-                self.watched += 1;
-            } else {
-                self.watched -= 1;
-            }
+        carried.wake(self.wakeups);
+        self.watchers -= usize::from(carried.must_watch());
+        std::mem::swap(&mut carried.forwarder.scratch, &mut self.scratch);
+        let is_alive = catch_unwind(AssertUnwindSafe(|| work(carried))).is_ok();
+        if is_alive {
+            std::mem::swap(&mut carried.forwarder.scratch, &mut self.scratch);
+            let after = self.mailbox.clock.now();
+            carried.busy_ns += after.saturating_sub(now);
+            self.watchers += usize::from(carried.must_watch());
+            self.deadlines.set(seat, carried.next_due());
+            return after;
         }
+        // Its scratch memory goes with it: nobody knows what was left there.
+        self.scratch = Scratch::new();
+        let serial = self.by_serial.iter().find(|(_, other)| **other == seat);
+        let serial = serial.map(|(serial, _)| *serial);
+        tracing::error!(target: "vnet::engine", "a pipeline of this worker panicked and ends; the others go on");
+        // It was taken off the count of those that are watched when its turn began.
+        if let Some(carried) = serial.and_then(|serial| self.unseat(serial)) {
+            let _ = catch_unwind(AssertUnwindSafe(|| {
+                carried.unwatch();
+                drop(carried);
+            }));
+        }
+        self.mailbox.clock.now()
     }
 
-    /// Carries what waits at a port; true when that was anything.
-    fn read(&mut self, port: usize, now: u64) -> bool {
-        let before = self.forwarder.ports[port].counters.rx_packets;
-        self.forwarder.pump(port, now);
-        let brought = self.forwarder.ports[port].counters.rx_packets != before;
-        if brought {
-            self.seats[port].brought_ns = self.clock.now();
-        }
-        self.note_watched(port);
-        brought
-    }
-
-    fn ready(&mut self, port: usize, flags: EventFlags, now: u64) {
-        if self.forwarder.ports[port].is_vacant() {
-            // It was taken out by a job of this very wake-up.
-            return;
-        }
-        let brought = self.read(port, now);
-        let failing = flags.intersects(EventFlags::ERR | EventFlags::HUP) && !brought;
-        let errors = &mut self.seats[port].errors;
-        *errors = if failing { *errors + 1 } else { 0 };
-        if *errors >= ERRORS {
-            self.forwarder.lose(port);
-        }
-        let gone = &self.forwarder.ports[port];
-        if gone.gone
-            && let Some(fd) = gone.fd()
-        {
-            // A deleted device would report its error for ever.
-            let _ = epoll::delete(&self.epoll, fd);
-            self.note_watched(port);
-        }
-    }
-
-    fn woken(&mut self, now: u64) {
-        let _ = rustix::io::read(&*self.wake, &mut [0u8; 8]);
-        while let Ok(job) = self.jobs.try_recv() {
-            // What was sent before the job was asked for comes before it; who sends for ever does not keep it waiting.
-            for _ in 0..PASSES {
-                if self.sends.is_empty() {
-                    break;
-                }
-                self.send(now);
-            }
-            job(self);
-        }
-        self.send(now);
-        if !self.sends.is_empty() {
-            let _ = rustix::io::write(&*self.wake, &1u64.to_ne_bytes());
-        }
-    }
-
-    /// Carries frames that `Pipeline::send` queued, and as many at most as a read brings.
-    fn send(&mut self, now: u64) {
+    /// Releases what is due; true when that was anything.
+    fn release(&mut self, now: &mut u64) -> bool {
         let mut any = false;
-        for _ in 0..SENDS {
-            let forwarder = &mut self.forwarder;
-            let sent = self.sends.pop_with(|tag, len, read| {
-                forwarder.send(usize::from(tag.port), len, read, now);
-            });
-            if sent.is_none() {
+        // Each pipeline has one turn, which is bounded; what is left over is due at once.
+        for _ in 0..self.by_serial.len() {
+            let Some((_, seat)) = self.deadlines.first().filter(|(due, _)| due <= now) else {
                 break;
-            }
+            };
+            let then = *now;
+            *now = self.turn(seat, then, |carried| carried.release(then));
             any = true;
         }
-        if any {
-            self.forwarder.flush_sent();
+        any
+    }
+
+    fn unseat(&mut self, serial: Serial) -> Option<Box<Carried>> {
+        let seat = self.by_serial.remove(&serial)?;
+        self.deadlines.set(seat, None);
+        self.seats.get_mut(seat)?.take()
+    }
+
+    fn read_messages(&mut self, mut now: u64) {
+        let _ = rustix::io::read(&self.mailbox.wake, &mut [0u8; 8]);
+        self.share_cpu();
+        for read in 0.. {
+            if read == MESSAGES {
+                // There may be more.
+                self.mailbox.ring();
+                break;
+            }
+            let Ok(message) = self.messages.try_recv() else {
+                break;
+            };
+            match message {
+                Message::Join(serial, carried) => self.join(serial, carried),
+                Message::Work(serial, job) => {
+                    if let Some(&seat) = self.by_serial.get(&serial) {
+                        now = self.turn(seat, now, |carried| carried.work(job));
+                    }
+                }
+                Message::Sends(serial) => {
+                    if let Some(&seat) = self.by_serial.get(&serial) {
+                        let mut more = false;
+                        now = self.turn(seat, now, |carried| more = carried.answer_bell(now));
+                        if more {
+                            self.mailbox.tell(Message::Sends(serial));
+                        }
+                    }
+                }
+                Message::Leave(serial, to) => {
+                    if let Some(&seat) = self.by_serial.get(&serial) {
+                        now = self.turn(seat, now, Carried::finish);
+                    }
+                    self.share_cpu();
+                    if let Some(carried) = self.unseat(serial) {
+                        self.watchers -= usize::from(carried.must_watch());
+                        // Who asked may have gone; then the devices are closed here.
+                        let _ = to.send(carried);
+                    }
+                }
+                Message::Quit => self.quits = true,
+            }
+        }
+        let carried = self.seats.iter().flatten();
+        self.busy_poll_ns = carried.map(|c| c.busy_poll_ns).max().unwrap_or(0);
+    }
+
+    fn join(&mut self, serial: Serial, mut carried: Box<Carried>) {
+        self.share_cpu();
+        let seat = self.seats.iter().position(Option::is_none).unwrap_or_else(|| {
+            self.seats.push(None);
+            self.seats.len() - 1
+        });
+        carried.sit(seat);
+        self.by_serial.insert(serial, seat);
+        self.seats[seat] = Some(carried);
+    }
+
+    /// Adds the CPU time used since the last call to that of the pipelines, in proportion to their time at work.
+    fn share_cpu(&mut self) {
+        let cpu_ns = u64::try_from(thread_cpu_time().as_nanos()).unwrap_or(u64::MAX);
+        let used = u128::from(cpu_ns.saturating_sub(std::mem::replace(&mut self.cpu_ns, cpu_ns)));
+        let busy: u128 = self.seats.iter().flatten().map(|c| u128::from(c.busy_ns)).sum();
+        let among = self.by_serial.len() as u128;
+        for carried in self.seats.iter_mut().flatten() {
+            let own = u128::from(std::mem::take(&mut carried.busy_ns));
+            let share = (used * own).checked_div(busy).unwrap_or(used / among.max(1));
+            carried.cpu_ns += share as u64;
         }
     }
 
-    pub(crate) fn stats(&mut self) -> PipelineStats {
-        PipelineStats {
-            wakeups: self.wakeups,
-            worker_cpu_ns: u64::try_from(thread_cpu_time().as_nanos()).unwrap_or(u64::MAX),
-            ..self.forwarder.stats()
+    /// Looks after silent interfaces from time to time, a few in one go.
+    fn watch(&mut self, now: u64) {
+        if self.watching.is_none() && self.watchers > 0 && now.saturating_sub(self.watched_ns) >= WATCH_NS {
+            self.watching = Some((0, 0));
         }
+        let Some((mut seat, from)) = self.watching else {
+            return;
+        };
+        while seat < self.seats.len() && !self.seats[seat].as_ref().is_some_and(|c| c.must_watch()) {
+            seat += 1;
+        }
+        if seat == self.seats.len() {
+            self.watching = None;
+            self.watched_ns = now;
+            return;
+        }
+        let mut next = None;
+        self.turn(seat, now, |carried| next = carried.watch(from, LOOKS));
+        self.watching = Some(next.map_or((seat + 1, 0), |port| (seat, port)));
     }
 }

@@ -18,10 +18,12 @@ pub fn before_fork() {
     logs::hold();
     sandbox::hold();
     vnet_sandbox::before_fork();
+    vnet_datapath::before_fork();
 }
 
 /// Gives the locks back; the parent calls it after the fork.
 pub fn after_fork() {
+    vnet_datapath::after_fork();
     vnet_sandbox::after_fork();
     sandbox::release();
     logs::release();
@@ -32,6 +34,7 @@ pub fn after_fork() {
 /// The file descriptors of [`Device::fds`](crate::Device::fds) stay open until the caller closes them.
 pub fn forked() {
     sandbox::forked();
+    vnet_datapath::forked();
     after_fork();
     GENERATION.fetch_add(1, Ordering::SeqCst);
 }

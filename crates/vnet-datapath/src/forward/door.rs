@@ -163,8 +163,15 @@ impl Forwarder {
             return;
         };
         self.ledger.segmented += segments.count() as u64 - 1;
-        while let Some(len) = segments.next_into(&mut self.scratch[HEADROOM..]) {
-            to.send(&mut self.scratch, HEADROOM, len, &done, parcel.ts_ns, recordings);
+        while let Some(len) = segments.next_into(&mut self.scratch.segment[HEADROOM..]) {
+            to.send(
+                &mut self.scratch.segment,
+                HEADROOM,
+                len,
+                &done,
+                parcel.ts_ns,
+                recordings,
+            );
         }
         for _ in 0..segments.remaining() {
             to.counters.drops.add(Cause::Oversize);
@@ -189,8 +196,8 @@ impl Forwarder {
                 return;
             };
             ledger.segmented += segments.count() as u64 - 1;
-            while let Some(len) = segments.next_into(&mut self.scratch[HEADROOM..]) {
-                push(ledger, &self.scratch[HEADROOM..HEADROOM + len]);
+            while let Some(len) = segments.next_into(&mut self.scratch.segment[HEADROOM..]) {
+                push(ledger, &self.scratch.segment[HEADROOM..HEADROOM + len]);
             }
             for _ in 0..segments.remaining() {
                 ledger.drops.add(Cause::Oversize);

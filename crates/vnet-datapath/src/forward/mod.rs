@@ -1,6 +1,7 @@
 mod door;
 mod pump;
 mod run;
+mod scratch;
 mod switch;
 
 #[cfg(test)]
@@ -13,21 +14,19 @@ mod rig;
 use std::collections::VecDeque;
 
 use vnet_packet::Layer;
-use vnet_runtime::{Frames, StageStats};
+use vnet_runtime::StageStats;
 
 use crate::cause::Causes;
 use crate::fdb::Fdb;
-use crate::frame::{Accepts, BATCH, FRAME_MAX, HEADROOM, Meta, SPILL};
+use crate::frame::{Accepts, Meta};
 use crate::path::{End, Path, Places, Shape, arriving};
 use crate::port::{Counters, Port};
 use crate::record::Recordings;
 use crate::sink::SinkSender;
 use crate::stage::{Direction, LinkSide, StageBox, StageId};
 use crate::stats::PipelineStats;
-use crate::turn::Turns;
 
-/// Distance of the slots of the worker's own arena.
-const STRIDE: usize = (HEADROOM + FRAME_MAX + 64).next_multiple_of(64);
+pub(crate) use scratch::Scratch;
 
 /// A frame's own data as it goes from one place to the next.
 #[derive(Clone, Copy)]
@@ -79,20 +78,8 @@ pub(crate) struct Forwarder {
     sink: Option<SinkSender>,
     /// The time of the read or job at hand, on the pipeline's clock.
     now: u64,
-    own: Own,
-    spill: Vec<u8>,
-    scratch: Vec<u8>,
-    turns: Turns,
-    /// Takes the place of `turns` while those are carried on.
-    spare_turns: Turns,
-}
-
-/// The worker's own arena, for ports whose first stage cannot be read into directly.
-#[derive(Default)]
-struct Own {
-    bytes: Vec<u8>,
-    frames: Frames,
-    metas: Vec<Meta>,
+    /// The worker's, while it is at work on this pipeline; empty otherwise.
+    pub scratch: Scratch,
 }
 
 /// A place in a pipeline where a stage can be attached.
@@ -130,15 +117,7 @@ impl Forwarder {
             layer,
             sink,
             now: 0,
-            own: Own {
-                bytes: vec![0; STRIDE * BATCH],
-                frames: Frames::with_capacity(BATCH),
-                metas: Vec::with_capacity(BATCH),
-            },
-            spill: vec![0; SPILL],
-            scratch: vec![0; HEADROOM + FRAME_MAX],
-            turns: Turns::new(),
-            spare_turns: Turns::new(),
+            scratch: Scratch::default(),
         };
         for port in ports {
             forwarder.seat(port);

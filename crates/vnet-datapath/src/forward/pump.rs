@@ -1,6 +1,7 @@
 //! Reading: from a port, and what `send` hands in.
 
-use super::{Forwarder, Parcel, STRIDE};
+use super::scratch::STRIDE;
+use super::{Forwarder, Parcel};
 use crate::cause::Cause;
 use crate::frame::{Accepts, Arrival, BATCH, FRAME_MAX, Got, HEADROOM, Landing, Meta};
 use crate::path::{Hop, arriving, leaving};
@@ -72,9 +73,9 @@ impl Forwarder {
                 frames,
                 metas,
             };
-            match self.ports[port].recv(&mut landing, &mut self.spill, &mut self.recordings) {
+            match self.ports[port].recv(&mut landing, &mut self.scratch.spill, &mut self.recordings) {
                 Got::Spilled { at, len, meta } => {
-                    let mut spill = std::mem::take(&mut self.spill);
+                    let mut spill = std::mem::take(&mut self.scratch.spill);
                     self.step(
                         path,
                         0,
@@ -87,7 +88,7 @@ impl Forwarder {
                             ts_ns: now,
                         },
                     );
-                    self.spill = spill;
+                    self.scratch.spill = spill;
                     if self.stages[hop.stage].as_ref().is_some_and(|s| s.is_full()) {
                         self.flush_from(hop.stage);
                         return true;
@@ -103,7 +104,7 @@ impl Forwarder {
 
     /// Reads into the worker's own arena and carries each frame on from there.
     fn pump_through_own(&mut self, port: usize, path: usize, now: u64) -> bool {
-        let mut own = std::mem::take(&mut self.own);
+        let mut own = std::mem::take(&mut self.scratch.own);
         let mut landing = Landing {
             bytes: &mut own.bytes,
             stride: STRIDE,
@@ -119,7 +120,7 @@ impl Forwarder {
             frames: &mut own.frames,
             metas: &mut own.metas,
         };
-        let got = self.ports[port].recv(&mut landing, &mut self.spill, &mut self.recordings);
+        let got = self.ports[port].recv(&mut landing, &mut self.scratch.spill, &mut self.recordings);
         if !own.metas.is_empty() {
             self.ledger.batches += 1;
         }
@@ -140,7 +141,7 @@ impl Forwarder {
         }
         own.frames.clear();
         own.metas.clear();
-        self.own = own;
+        self.scratch.own = own;
         if let Got::Spilled { .. } = got {
             // Longer than any slot: only a port that ignores its own limits gets here.
             self.ports[port].counters.drops.add(Cause::Oversize);
@@ -159,7 +160,7 @@ impl Forwarder {
             self.ledger.drops.add(Cause::Oversize);
             return;
         }
-        let mut own = std::mem::take(&mut self.own);
+        let mut own = std::mem::take(&mut self.scratch.own);
         read(&mut own.bytes[HEADROOM..HEADROOM + len]);
         let parcel = Parcel {
             meta: Meta::default(),
@@ -167,7 +168,7 @@ impl Forwarder {
             ts_ns: now,
         };
         self.step(leaving(port), 0, &mut own.bytes, HEADROOM, len, parcel);
-        self.own = own;
+        self.scratch.own = own;
     }
 
     /// Finishes what `send` began.

@@ -6,7 +6,7 @@ use vnet_packet::Layer;
 use vnet_packet::gso::Offload;
 use vnet_runtime::{LoadOptions, Module, Source, Stage, StageOptions};
 
-use super::{Forwarder, Place};
+use super::{Forwarder, Place, Scratch};
 use crate::frame::Accepts;
 use crate::path::Shape;
 use crate::pipeline::SWITCH_STAGE_PORTS;
@@ -24,10 +24,9 @@ pub(super) struct Rig {
 impl Rig {
     pub(super) fn new(ports: usize) -> Self {
         let (ports, ends) = (0..ports).map(port).unzip();
-        Self {
-            forwarder: Forwarder::new(ports, Shape::Switch, Layer::L2, None),
-            ends,
-        }
+        let mut forwarder = Forwarder::new(ports, Shape::Switch, Layer::L2, None);
+        forwarder.scratch = Scratch::new();
+        Self { forwarder, ends }
     }
 
     pub(super) fn add(&mut self) -> usize {

@@ -131,16 +131,20 @@ impl Forwarder {
         let meta = Meta { turns, ..parcel.meta };
         if turns > TURNS {
             self.ledger.drops.add(Cause::Loop);
-        } else if !self.turns.push(path, hop, frame, Parcel { meta, ..parcel }) {
+        } else if !self
+            .scratch
+            .turns
+            .push(path, hop, frame, Parcel { meta, ..parcel })
+        {
             self.ledger.drops.add(Cause::TurnFull);
         }
     }
 
     /// Carries on what was kept.
     pub(super) fn settle_turns(&mut self) {
-        while !self.turns.list.is_empty() {
-            let spare = std::mem::take(&mut self.spare_turns);
-            let mut turns = std::mem::replace(&mut self.turns, spare);
+        while !self.scratch.turns.list.is_empty() {
+            let spare = std::mem::take(&mut self.scratch.spare_turns);
+            let mut turns = std::mem::replace(&mut self.scratch.turns, spare);
             for turn in &turns.list {
                 self.step(
                     turn.path,
@@ -153,7 +157,7 @@ impl Forwarder {
             }
             self.flush();
             turns.clear();
-            self.spare_turns = turns;
+            self.scratch.spare_turns = turns;
         }
     }
 }

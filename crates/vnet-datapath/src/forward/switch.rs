@@ -155,6 +155,6 @@ impl Forwarder {
     /// Tells whether a frame may be waiting anywhere between two batches, which must never be.
     #[cfg(test)]
     pub(crate) fn is_idle(&self) -> bool {
-        self.busy.is_empty() && self.turns.list.is_empty()
+        self.busy.is_empty() && self.scratch.turns.list.is_empty()
     }
 }

@@ -1,27 +1,29 @@
 mod record;
 mod switch;
 
-use std::os::fd::{BorrowedFd, OwnedFd};
-use std::sync::mpsc::{Sender, channel, sync_channel};
+#[cfg(test)]
+mod shared;
+
+use std::os::fd::BorrowedFd;
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rustix::event::{EventfdFlags, eventfd};
 use vnet_packet::Layer;
 use vnet_runtime::{Stage, StageStats};
-use vnet_sys::thread::thread_cpu_time;
 
+use crate::carried::{Bell, Carried, Job};
 use crate::error::EngineError;
 use crate::forward::{Forwarder, Place};
 use crate::frame::L2_OVERHEAD;
 use crate::path::{End, Shape};
+use crate::pool::{self, Place as Seat};
 use crate::port::{Port, PortInfo};
 use crate::ring::{FrameSender, Tag, ring};
 use crate::sink::{Received, SinkReceiver, SinkSender, Taken, sink};
 use crate::stage::{Direction, StageBox, StageId};
 use crate::stats::PipelineStats;
-use crate::worker::{Job, Worker};
+use crate::worker::{Message, Serial};
 
 pub use switch::SWITCH_STAGE_PORTS;
 
@@ -31,21 +33,26 @@ const SENDS: usize = 1 << 20;
 /// How long `send` waits for room in its queue.
 const SEND_WAIT: Duration = Duration::from_secs(1);
 
-/// Ports, plugins and the thread that owns them.
+/// Ports and plugins, carried by a worker thread that owns them entirely.
 ///
-/// The handle is `Send` and `Sync`; every method may be called from any thread while frames flow. Dropping it stops
-/// the worker and closes the devices.
+/// A process has at most as many workers as it may use processors. A pipeline joins the one that carries the fewest, so
+/// that it has one to itself while there are enough; they take turns there, and a panic in one ends that one alone.
+///
+/// The handle is `Send` and `Sync`; every method may be called from any thread while frames flow. Dropping it ends the
+/// pipeline and closes the devices, and the last one on a worker ends the thread.
 pub struct Pipeline {
     /// For messages: the first port, or the switch.
     name: String,
     shape: Shape,
     /// The ports by number; `None` for one that was taken out. Never locked by the worker.
     infos: RwLock<Vec<Option<PortInfo>>>,
-    jobs: Sender<Job>,
-    wake: Arc<OwnedFd>,
+    serial: Serial,
+    seat: Seat,
     sends: Mutex<FrameSender>,
+    bell: Arc<Bell>,
     sink: Option<SinkReceiver>,
-    thread: Option<JoinHandle<(Forwarder, PipelineStats)>>,
+    /// Whether the worker was told to give it back.
+    has_left: bool,
 }
 
 impl std::fmt::Debug for Pipeline {
@@ -113,7 +120,7 @@ impl Pipeline {
     /// # Errors
     /// [`EngineError::Os`], [`EngineError::Ended`].
     pub fn start(&self) -> Result<(), EngineError> {
-        self.ask(Worker::begin)?.map_err(|errno| EngineError::Os {
+        self.ask(Carried::begin)?.map_err(|errno| EngineError::Os {
             what: "watch the descriptor",
             port: self.name.clone(),
             source: errno.into(),
@@ -135,27 +142,29 @@ impl Pipeline {
         let infos = ports.iter().map(|port| Some(port.info.clone())).collect();
         let layer = ports.first().map_or(Layer::L2, |port| port.info.layer);
         let forwarder = Forwarder::new(ports, shape, layer, sink_sender);
-        let wake = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)
-            .map_err(|e| refuse("make an event descriptor", e.into()))?;
-        let wake = Arc::new(wake);
-        let (jobs, job_queue) = channel();
+        let seat = pool::enter().map_err(|e| refuse("start a worker thread", e))?;
         let (sends, send_queue) = ring(SENDS);
-        let worker = Worker::new(forwarder, job_queue, send_queue, Arc::clone(&wake))
-            .map_err(|e| refuse("watch the descriptor", e.into()))?;
-        let thread = std::thread::Builder::new()
-            .name(format!("vnet-{name}"))
-            .spawn(move || worker.run())
-            .map_err(|e| refuse("start a worker thread", e))?;
-        Ok(Self {
+        let bell = Arc::new(Bell::default());
+        let carried = Carried::new(
+            forwarder,
+            send_queue,
+            Arc::clone(&bell),
+            Arc::clone(seat.mailbox()),
+        );
+        let serial = pool::next_serial();
+        let pipeline = Self {
             name,
             shape,
             infos: RwLock::new(infos),
-            jobs,
-            wake,
+            serial,
+            seat,
             sends: Mutex::new(sends),
+            bell,
             sink,
-            thread: Some(thread),
-        })
+            has_left: false,
+        };
+        pipeline.tell(Message::Join(serial, Box::new(carried)))?;
+        Ok(pipeline)
     }
 
     fn ended(&self) -> EngineError {
@@ -168,27 +177,25 @@ impl Pipeline {
         self.infos.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn post(&self, job: Job) -> Result<(), EngineError> {
-        self.jobs.send(job).map_err(|_| self.ended())?;
-        self.ring();
-        Ok(())
-    }
-
-    fn ring(&self) {
-        // A counter that is already set wakes the worker as well.
-        let _ = rustix::io::write(&*self.wake, &1u64.to_ne_bytes());
+    fn tell(&self, message: Message) -> Result<(), EngineError> {
+        if self.seat.mailbox().tell(message) {
+            Ok(())
+        } else {
+            Err(self.ended())
+        }
     }
 
     /// Has the worker do something between two batches and waits for the answer.
     fn ask<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&mut Worker) -> T + Send + 'static,
+        job: impl FnOnce(&mut Carried) -> T + Send + 'static,
     ) -> Result<T, EngineError> {
         let (reply, answer) = sync_channel(1);
-        self.post(Box::new(move |worker| {
+        let job: Job = Box::new(move |worker| {
             // The asker may have gone; then nobody wants the answer.
             let _ = reply.send(job(worker));
-        }))?;
+        });
+        self.tell(Message::Work(self.serial, job))?;
         answer.recv().map_err(|_| self.ended())
     }
 
@@ -287,15 +294,16 @@ impl Pipeline {
     /// # Errors
     /// [`EngineError::Ended`].
     pub fn stats(&self) -> Result<PipelineStats, EngineError> {
-        self.ask(Worker::stats)
+        self.ask(Carried::stats)
     }
 
-    /// Returns the CPU time the worker has used.
+    /// Returns the CPU time the worker has used for this pipeline: all of it for one that has a worker to itself, else its part
+    /// of the thread's in proportion to the time it was at work.
     ///
     /// # Errors
     /// [`EngineError::Ended`].
     pub fn cpu_time(&self) -> Result<Duration, EngineError> {
-        self.ask(|_| thread_cpu_time())
+        self.ask(|worker| Duration::from_nanos(worker.cpu_ns))
     }
 
     /// Tells whether a port's device was deleted.
@@ -321,15 +329,16 @@ impl Pipeline {
         };
         let start = Instant::now();
         loop {
-            if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
-                return Err(self.ended());
+            let queued = {
+                let mut sends = self.sends.lock().unwrap_or_else(PoisonError::into_inner);
+                if sends.is_abandoned() {
+                    return Err(self.ended());
+                }
+                sends.push(&tag, frame)
+            };
+            if self.bell.ring() {
+                self.tell(Message::Sends(self.serial))?;
             }
-            let queued = self
-                .sends
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(&tag, frame);
-            self.ring();
             if queued {
                 return Ok(());
             }
@@ -367,21 +376,24 @@ impl Pipeline {
         self.sink.as_ref().map(SinkReceiver::fd)
     }
 
-    /// Stops the worker and gives everything back.
+    /// Ends the pipeline and gives everything back.
     ///
     /// # Errors
-    /// [`EngineError::Ended`] when the worker had panicked; the devices are then closed.
+    /// [`EngineError::Ended`] when it had panicked; the devices are then closed.
     pub fn into_parts(mut self) -> Result<Parts, EngineError> {
         self.stop().ok_or_else(|| self.ended())
     }
 
     fn stop(&mut self) -> Option<Parts> {
-        let thread = self.thread.take()?;
-        // A worker that has ended already takes no more jobs.
-        let _ = self.post(Box::new(|worker| worker.stopping = true));
-        let (forwarder, stats) = thread.join().ok()?;
+        if std::mem::replace(&mut self.has_left, true) {
+            return None;
+        }
+        let (to, back) = sync_channel(1);
+        self.tell(Message::Leave(self.serial, to)).ok()?;
+        let mut carried = back.recv().ok()?;
+        let stats = carried.stats();
         Some(Parts {
-            ports: forwarder.into_ports(),
+            ports: carried.forwarder.into_ports(),
             stats,
         })
     }
