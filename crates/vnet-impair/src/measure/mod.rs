@@ -1,0 +1,11 @@
+//! What a line did, measured in bounded memory.
+
+mod bursts;
+mod histogram;
+mod meter;
+mod series;
+mod stats;
+mod throughput;
+
+pub(crate) use meter::Meter;
+pub use stats::{DelayStats, LineStats, LossBursts, QueueSample, QueueStats, Spread};
