@@ -59,10 +59,11 @@ python-tests: setup-test user-python
 user-python: $(VENV)/.vnet
 	@scripts/user_python $(VENV)
 
-# Both are run to their end, whatever either missed.
+# ROUNDS=5 for a quick look, ONLY=tcp,rtt for a part: see `tests/bench/bench.py --help`.
 bench: setup-bench $(VENV)/.vnet
 	$(CARGO) build --release --locked --quiet --workspace --bins
-	status=0; $(CARGO_TARGET_DIR)/release/vnet-bench || status=1; $(BIN)/python tests/bench/labs.py || status=1; exit $$status
+	$(BIN)/python tests/bench/bench.py --packets $(CARGO_TARGET_DIR)/release/vnet-bench --place $(CACHE)/bench \
+		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY))
 
 fmt: $(VENV)/.tools
 	$(CARGO) fmt --all
@@ -81,7 +82,7 @@ setup-test:
 	@PYTHON=$(PYTHON) scripts/setup test
 
 setup-bench:
-	@PYTHON=$(PYTHON) scripts/setup bench
+	@PYTHON=$(PYTHON) PLACE=$(CACHE)/bench scripts/setup bench
 
 $(VENV)/.tools: requirements-dev.txt | setup-demo
 	$(PYTHON) -m venv $(VENV)

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,33 +15,44 @@ use vnet_sys::tun::Mode;
 use vnet_sys::{NetNs, TunConfig, TunTap};
 use vnet_topology::{EndSpec, LinkSpec, NodeKind, NodeSpec, Spec};
 
+use crate::peer::{Peer, Places, without_offloads};
 use crate::plain::PlainLoop;
 
 pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Address of the receiving side.
 pub const B: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
-const A: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 1);
+/// Address of the sending side.
+pub const A: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 1);
+/// Interfaces of the third namespace.
+const PORTS: [&str; 2] = ["pa", "pb"];
 const MAC_A: Mac = Mac([2, 0, 0, 0, 0x99, 1]);
 const MAC_B: Mac = Mac([2, 0, 0, 0, 0x99, 2]);
 
 /// What lies between the two namespaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Between<'a> {
+pub enum Between {
     /// One veth pair.
     Veth,
     /// Two veth pairs and a kernel bridge in a third namespace.
     Bridge,
     /// Two TAPs joined by a plain loop of `read` and `write`, without offloads.
     Plain,
-    /// Two TAPs joined by a vnet wire without a plugin.
-    Wire,
-    /// The same with this plugin file.
-    Plugin(&'a Path),
-    /// A link of an ordinary user's lab, moved by the kernel.
-    Link,
-    /// The same, moved by the engine because of this plugin file.
-    LinkPlugin(&'a Path),
+    /// Two TAPs joined by a vnet wire, with this plugin file of the repository's `plugins`.
+    Wire(Option<&'static str>),
+    /// A link of an ordinary user's lab: the kernel moves its frames, or the engine because of this plugin file.
+    Link(Option<&'static str>),
+    /// Two veth pairs and a program of `tests/bench/peers` with these arguments in a third namespace.
+    Peer(&'static str, &'static [&'static str], Offloads),
+    /// A program that makes the two TAPs itself.
+    TapPeer(&'static str),
+}
+
+/// Whether a peer takes frames whose checksums and segmentation are still to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offloads {
+    Kept,
+    Off,
 }
 
 enum Hop {
@@ -49,6 +61,7 @@ enum Hop {
     Plain(PlainLoop),
     Wire(Pipeline),
     Lab { _network: Network },
+    Peer { _peer: Peer, _ns: NetNs },
 }
 
 /// The two namespaces and what joins them; dropping it leaves nothing.
@@ -66,14 +79,14 @@ pub struct Work {
 }
 
 impl Lab {
-    pub fn build(path: Between<'_>) -> Result<Self> {
+    pub fn build(path: Between, places: &Places) -> Result<Self> {
         let (mut a, mut b) = (NetNs::create()?, NetNs::create()?);
         let hop = match path {
-            Between::Link | Between::LinkPlugin(_) => {
+            Between::Link(plugin) => {
                 let network = link()?;
-                if let Between::LinkPlugin(file) = path {
+                if let Some(file) = plugin {
                     let at = At::Link("link".into());
-                    network.attach(&at, stage(file, 2)?, Direction::Both, None)?;
+                    network.attach(&at, stage(&places.plugins.join(file), 2)?, Direction::Both, None)?;
                 }
                 let lab = network.lab()?;
                 a = lab.netns(network.space("a")?)?;
@@ -99,16 +112,51 @@ impl Lab {
                 Netlink::open(Some(&a))?.create_veth(&spec)?;
                 Hop::Kernel
             }
-            Between::Bridge => Hop::Bridge { _ns: bridge(&a, &b)? },
+            Between::Bridge => {
+                let middle = middle(&a, &b)?;
+                let netlink = Netlink::open(Some(&middle))?;
+                let bridge = netlink.create_bridge(&BridgeSpec {
+                    name: "br0".into(),
+                    ..BridgeSpec::default()
+                })?;
+                for port in PORTS {
+                    netlink.add_port(bridge.index, netlink.link(port)?.index)?;
+                }
+                netlink.set_up(bridge.index)?;
+                Hop::Bridge { _ns: middle }
+            }
             Between::Plain => {
                 let loop_ = PlainLoop::start(tap(&a, false)?.into_fd(), tap(&b, false)?.into_fd())?;
                 Hop::Plain(loop_)
             }
-            Between::Wire => Hop::Wire(wire(&a, &b)?),
-            Between::Plugin(file) => {
+            Between::Wire(plugin) => {
                 let pipeline = wire(&a, &b)?;
-                pipeline.attach(Place::Wire(Direction::Both), stage(file, 2)?, None)?;
+                if let Some(file) = plugin {
+                    let stage = stage(&places.plugins.join(file), 2)?;
+                    pipeline.attach(Place::Wire(Direction::Both), stage, None)?;
+                }
                 Hop::Wire(pipeline)
+            }
+            Between::Peer(program, flags, offloads) => {
+                let middle = middle(&a, &b)?;
+                if offloads == Offloads::Off {
+                    without_offloads(&a)?;
+                    without_offloads(&b)?;
+                }
+                let peer = Peer::start(places, &middle, program, &[&PORTS, flags].concat())?;
+                Hop::Peer {
+                    _peer: peer,
+                    _ns: middle,
+                }
+            }
+            Between::TapPeer(program) => {
+                let files =
+                    [&a, &b].map(|ns| format!("/proc/{}/fd/{}", std::process::id(), ns.as_fd().as_raw_fd()));
+                let peer = Peer::start(places, &a, program, &[&files[0], &files[1]])?;
+                Hop::Peer {
+                    _peer: peer,
+                    _ns: a.clone(),
+                }
             }
         };
         for (ns, ip, mac, peer, peer_mac) in [(&a, A, MAC_A, B, MAC_B), (&b, B, MAC_B, A, MAC_A)] {
@@ -129,7 +177,7 @@ impl Lab {
     /// What the thread in between has done so far; `None` where the kernel carries the frames.
     pub fn work(&self) -> Result<Option<Work>> {
         Ok(match &self.hop {
-            Hop::Kernel | Hop::Bridge { .. } | Hop::Lab { .. } => None,
+            Hop::Kernel | Hop::Bridge { .. } | Hop::Lab { .. } | Hop::Peer { .. } => None,
             Hop::Plain(plain) => Some(plain.work()),
             Hop::Wire(pipeline) => {
                 let stats = pipeline.stats()?;
@@ -194,14 +242,11 @@ fn link() -> Result<Network> {
     Ok(network)
 }
 
-fn bridge(a: &NetNs, b: &NetNs) -> Result<NetNs> {
+/// Makes a third namespace with the other ends of two veth pairs, up and without any address.
+fn middle(a: &NetNs, b: &NetNs) -> Result<NetNs> {
     let middle = NetNs::create()?;
     let netlink = Netlink::open(Some(&middle))?;
-    let bridge = netlink.create_bridge(&BridgeSpec {
-        name: "br0".into(),
-        ..BridgeSpec::default()
-    })?;
-    for (port, ns, mac) in [("pa", a, MAC_A), ("pb", b, MAC_B)] {
+    for (port, ns, mac) in [(PORTS[0], a, MAC_A), (PORTS[1], b, MAC_B)] {
         let spec = VethSpec {
             a: VethEnd {
                 name: port.into(),
@@ -218,10 +263,8 @@ fn bridge(a: &NetNs, b: &NetNs) -> Result<NetNs> {
             ..VethSpec::default()
         };
         let (end, _) = netlink.create_veth(&spec)?;
-        netlink.add_port(bridge.index, end.index)?;
         netlink.set_up(end.index)?;
     }
-    netlink.set_up(bridge.index)?;
     Ok(middle)
 }
 

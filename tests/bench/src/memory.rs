@@ -7,6 +7,15 @@ use vnet_runtime::{Frame, Frames};
 
 use crate::lab::{Result, stage};
 
+/// What is measured: name, plugin, bytes of a frame.
+pub const ROWS: &[(&str, &str, usize)] = &[
+    ("drop_bcast", "shipped/drop_bcast.wasm", 64),
+    ("drop_bcast in simple form", "drop_bcast/simple.wat", 64),
+    ("learning_switch", "shipped/learning_switch.wasm", 64),
+    ("count", "shipped/count.wasm", 64),
+    ("icmp_echo", "shipped/icmp_echo.wasm", 64),
+];
+
 /// Frames in a batch.
 const BATCH: usize = 64;
 

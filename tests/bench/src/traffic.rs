@@ -1,4 +1,4 @@
-//! Load from one namespace to the other: a TCP stream, and a flood of the smallest frames.
+//! Load from one namespace to the other: a TCP stream, a flood of the smallest frames, and one of them to and fro.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::lab::{B, Lab, Result};
+use crate::lab::{A, B, Lab, Result};
 
 /// Time a stream runs before it is measured.
 const WARM_UP: Duration = Duration::from_millis(150);
@@ -91,7 +91,7 @@ pub fn flood(lab: &Lab, time: Duration) -> Result<Flood> {
     let sink = lab.b.run(|| UdpSocket::bind((B, 0)))??;
     let to: SocketAddr = sink.local_addr()?;
     let source = lab.a.run(|| -> std::io::Result<UdpSocket> {
-        let socket = UdpSocket::bind(("10.99.0.1", 0))?;
+        let socket = UdpSocket::bind((A, 0))?;
         socket.connect(to)?;
         Ok(socket)
     })??;
@@ -110,6 +110,7 @@ pub fn flood(lab: &Lab, time: Duration) -> Result<Flood> {
     let (before, work_before) = (lab.delivered()?, lab.work()?);
     let took = send_for(time);
     let (after, work_after) = (lab.delivered()?, lab.work()?);
+    drain(lab)?;
     let cpu_ns = match (work_before, work_after) {
         (Some(x), Some(y)) if y.frames > x.frames => {
             Some((y.cpu - x.cpu).as_nanos() as f64 / (y.frames - x.frames) as f64)
@@ -120,4 +121,67 @@ pub fn flood(lab: &Lab, time: Duration) -> Result<Flood> {
         delivered: (after - before) as f64 / took.as_secs_f64(),
         cpu_ns,
     })
+}
+
+/// Waits until what the hop had taken in before the flood ended has come through, so that the next side has the machine.
+fn drain(lab: &Lab) -> Result<()> {
+    let mut delivered = lab.delivered()?;
+    for _ in 0..100 {
+        std::thread::sleep(Duration::from_millis(20));
+        let before = std::mem::replace(&mut delivered, lab.delivered()?);
+        if delivered <= before + 2 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Returns the median time in microseconds that a frame of 60 bytes takes to the other namespace and back to the program that
+/// sent it.
+pub fn round_trip(lab: &Lab, time: Duration) -> Result<f64> {
+    let patience = Some(Duration::from_millis(200));
+    let echo = lab.b.run(|| UdpSocket::bind((B, 0)))??;
+    let to = echo.local_addr()?;
+    let socket = lab.a.run(|| UdpSocket::bind((A, 0)))??;
+    socket.connect(to)?;
+    socket.set_read_timeout(patience)?;
+    echo.set_read_timeout(patience)?;
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut packet = [0; SMALLEST];
+            while !stop.load(Ordering::Relaxed) {
+                if let Ok((_, from)) = echo.recv_from(&mut packet) {
+                    let _ = echo.send_to(&packet, from);
+                }
+            }
+        });
+        let times = to_and_fro(&socket, time);
+        stop.store(true, Ordering::Relaxed);
+        Ok(median(&times?) / 1e3)
+    })
+}
+
+/// Returns nanoseconds of each answered packet.
+fn to_and_fro(socket: &UdpSocket, time: Duration) -> Result<Vec<f64>> {
+    let mut packet = [0; SMALLEST];
+    let mut times = Vec::new();
+    let begun = Instant::now();
+    while begun.elapsed() < WARM_UP / 3 + time {
+        let sent = Instant::now();
+        socket.send(&packet)?;
+        if socket.recv(&mut packet).is_ok() && begun.elapsed() > WARM_UP / 3 {
+            times.push(sent.elapsed().as_nanos() as f64);
+        }
+    }
+    if times.len() < 50 {
+        return Err("nearly no packet came back".into());
+    }
+    Ok(times)
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
 }

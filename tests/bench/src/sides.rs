@@ -1,0 +1,43 @@
+//! What is compared, and what it is called.
+
+use crate::lab::{Between, Offloads};
+
+const BATCH: Option<&str> = Some("shipped/drop_bcast.wasm");
+const SIMPLE: Option<&str> = Some("drop_bcast/simple.wat");
+
+/// In the order each round runs them, so that those whose ratios are close to a bar stand side by side.
+pub const SIDES: &[(&str, Between)] = &[
+    ("direct veth", Between::Veth),
+    ("lab link", Between::Link(None)),
+    ("lab link, drop_bcast", Between::Link(BATCH)),
+    ("TAP wire, drop_bcast", Between::Wire(BATCH)),
+    ("TAP wire", Between::Wire(None)),
+    ("TAP wire, drop_bcast in simple form", Between::Wire(SIMPLE)),
+    ("plain TAP loop", Between::Plain),
+    ("kernel bridge", Between::Bridge),
+    (
+        "Open vSwitch, user space",
+        Between::Peer("openvswitch.py", &[], Offloads::Off),
+    ),
+    (
+        "Open vSwitch, user space with TSO",
+        Between::Peer("openvswitch.py", &["--tso"], Offloads::Kept),
+    ),
+    ("python-pytun", Between::TapPeer("pytun_loop.py")),
+    (
+        "raw sockets in Python",
+        Between::Peer("raw_sockets.py", &[], Offloads::Off),
+    ),
+    (
+        "raw sockets in Python, vnet header",
+        Between::Peer("raw_sockets.py", &["--vnet-header"], Offloads::Kept),
+    ),
+    (
+        "Scapy's bridge",
+        Between::Peer("scapy_bridge.py", &[], Offloads::Off),
+    ),
+    (
+        "Scapy's bridge, Ethernet only",
+        Between::Peer("scapy_bridge.py", &["--ethernet-only"], Offloads::Off),
+    ),
+];
