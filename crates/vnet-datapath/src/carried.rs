@@ -95,11 +95,12 @@ pub(crate) fn seat_and_port(data: u64) -> (usize, usize) {
 
 impl Carried {
     pub(crate) fn new(
-        forwarder: Forwarder,
+        mut forwarder: Forwarder,
         sends: FrameReceiver,
         bell: Arc<Bell>,
         mailbox: Arc<Mailbox>,
     ) -> Self {
+        forwarder.clock = Some(mailbox.clock);
         Self {
             forwarder,
             busy_poll_ns: 0,
@@ -222,11 +223,12 @@ impl Carried {
         self.forwarder.learned(self.clock.now())
     }
 
-    /// Carries out what `send` has said yes to; the pipeline ends.
+    /// Carries out what `send` has said yes to and what is held; the pipeline ends.
     pub(crate) fn finish(&mut self) {
         while !self.sends.is_empty() {
             self.send(self.clock.now());
         }
+        self.forwarder.flush_lines(self.clock.now());
         self.unwatch();
     }
 
@@ -341,13 +343,10 @@ impl Carried {
         }
     }
 
-    /// When the pipeline has something to do though nothing comes.
-    pub(crate) fn next_due(&self) -> Option<u64> {
-        None
+    /// The time on the worker's clock.
+    pub(crate) fn now(&self) -> u64 {
+        self.clock.now()
     }
-
-    /// Does what is due.
-    pub(crate) fn release(&mut self, _now: u64) {}
 
     pub(crate) fn stats(&mut self) -> PipelineStats {
         PipelineStats {

@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use vnet_impair::Dropped;
+
 /// Why the engine itself, not a plugin, dropped a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
@@ -35,9 +37,32 @@ pub(crate) enum Cause {
     Loop,
     /// Neither IPv4 nor IPv6 where bare packets are carried.
     NotIp,
+    /// Lost by a line.
+    Loss,
+    /// The queue in front of a line's rate was full.
+    QueueFull,
+    /// Dropped by a line's CoDel.
+    CoDel,
+    /// More bytes were on a line than one keeps.
+    FlightFull,
+    /// A plugin delays as many frames as it may.
+    DelayFull,
+    /// All frames that this process holds take up as much memory as they may.
+    StoreFull,
 }
 
-const NAMES: [&str; 16] = [
+impl From<Dropped> for Cause {
+    fn from(why: Dropped) -> Self {
+        match why {
+            Dropped::Loss => Cause::Loss,
+            Dropped::QueueFull => Cause::QueueFull,
+            Dropped::CoDel => Cause::CoDel,
+            Dropped::FlightFull => Cause::FlightFull,
+        }
+    }
+}
+
+const NAMES: [&str; 22] = [
     "gone",
     "down",
     "tx_error",
@@ -54,6 +79,12 @@ const NAMES: [&str; 16] = [
     "link_local",
     "loop",
     "not_ip",
+    "loss",
+    "queue_full",
+    "codel",
+    "flight_full",
+    "delay_full",
+    "store_full",
 ];
 
 /// Drops by cause, as plain numbers owned by one worker.
@@ -97,5 +128,10 @@ mod tests {
         assert_eq!(named.get("no_port"), Some(&2));
         assert_eq!(named.len(), 3);
         assert_eq!(causes.total(), 4);
+        for why in Dropped::ALL {
+            let mut causes = Causes::default();
+            causes.add(why.into());
+            assert_eq!(causes.named().get(why.name()), Some(&1));
+        }
     }
 }

@@ -18,6 +18,13 @@ impl Clock {
     pub(crate) fn now(self) -> u64 {
         u64::try_from(nanos(ClockId::Monotonic) + self.offset).unwrap_or(0)
     }
+
+    /// Returns the time now, and what has to be added to a time of the system's wall clock, as that goes just now, to make it
+    /// one of this clock.
+    pub(crate) fn beside_realtime(self) -> (u64, i128) {
+        let now = self.now();
+        (now, i128::from(now) - nanos(ClockId::Realtime))
+    }
 }
 
 fn nanos(id: ClockId) -> i128 {

@@ -1,6 +1,8 @@
 use vnet_packet::gso::Offload;
 use vnet_runtime::{Fate, Frame, Frames};
 
+use crate::stage::StageId;
+
 /// Room in front of every frame for headers a plugin may add, as ABI.md sets it.
 pub(crate) const HEADROOM: usize = vnet_abi::HEADROOM;
 
@@ -34,6 +36,12 @@ pub(crate) struct Meta {
     pub hop: u16,
     /// How often stages turned it round.
     pub turns: u8,
+    /// When it came, on the worker's clock, where that is known better than by the time it was read; else 0.
+    pub arrived_ns: u64,
+    /// For how long plugins ask it to be held at its path's end.
+    pub delay_us: u32,
+    /// The last of the stages that asked so.
+    pub delayed_by: Option<StageId>,
 }
 
 /// Work left undone on frames that a stage or a port takes as it is.

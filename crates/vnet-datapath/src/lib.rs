@@ -37,8 +37,13 @@
 //! port`. Every copy of a flooded frame is made of the same bytes and judged on its own way. A frame that stages keep
 //! turning round is dropped (`loop`).
 //!
+//! A line ([`Pipeline::set_line`]) stands behind the plugins of its link and keeps each frame for as long as its impairment
+//! says: `port → its ingress stages → stages on the wire → line → stages attached to the other port's egress → port`. What
+//! a plugin delays is held at the end of its path. Such frames lie in memory of their own, which is allocated as their
+//! number grows.
+//!
 //! At the door of every stage or port that does not take super-frames or partial checksums, the engine segments and
-//! completes in software. [`PipelineStats::balance`] is 0 whenever no frame is under way.
+//! completes in software. [`PipelineStats::balance`] is the number of frames under way.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -62,12 +67,13 @@ mod ring;
 mod sink;
 mod stage;
 mod stats;
+mod store;
 mod turn;
 mod worker;
 
 pub use error::EngineError;
 pub use fdb::Learned;
-pub use forward::Place;
+pub use forward::{LineAt, Place};
 pub use pipeline::{Parts, Pipeline, SWITCH_STAGE_PORTS};
 pub use pool::{after_fork, before_fork, forked};
 pub use port::{Change, MemoryEnd, Port, PortInfo, PortStats};

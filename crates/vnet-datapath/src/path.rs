@@ -15,9 +15,18 @@ pub(crate) enum Seat {
     Switch,
 }
 
+/// One station on a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hop {
+    /// A stage judges the frame.
+    Stage(Visit),
+    /// A line, by index, keeps the frame until it is through.
+    Line(usize),
+}
+
 /// One stage on a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Hop {
+pub(crate) struct Visit {
     /// Index of the stage.
     pub stage: usize,
     /// The port whose frames pass here, or that they leave by.
@@ -41,7 +50,7 @@ pub(crate) enum End {
     Core(usize),
 }
 
-/// The stages between one entrance and one end.
+/// What is between one entrance and one end.
 #[derive(Clone, Debug)]
 pub(crate) struct Path {
     pub hops: Vec<Hop>,
@@ -64,6 +73,10 @@ pub(crate) enum Shape {
 pub(crate) struct AtPort {
     pub device: Vec<(usize, Direction)>,
     pub link: Vec<(usize, Direction, LinkSide)>,
+    /// The line that frames from the port enter, by index.
+    pub from: Option<usize>,
+    /// The line that frames towards the port enter.
+    pub to: Option<usize>,
 }
 
 /// What is attached where.
@@ -76,7 +89,7 @@ pub(crate) struct Places {
 }
 
 /// Paths that begin at one port.
-pub(crate) const PATHS: usize = 4;
+pub(crate) const PATHS: usize = 6;
 
 /// Index of the path that frames arriving at `port` take.
 pub(crate) fn arriving(port: usize) -> usize {
@@ -96,6 +109,16 @@ pub(crate) fn entering(port: usize) -> usize {
 /// Index of the path that frames a switch forwards to `port` take.
 pub(crate) fn descending(port: usize) -> usize {
     PATHS * port + 3
+}
+
+/// Index of the path that frames from `port` take from the line there on: over the wire, or into a switch.
+pub(crate) fn crossing(port: usize) -> usize {
+    PATHS * port + 4
+}
+
+/// Index of the path that frames from a switch take from the line towards `port` on.
+pub(crate) fn reaching(port: usize) -> usize {
+    PATHS * port + 5
 }
 
 impl Places {
@@ -120,30 +143,38 @@ impl Places {
 
     /// Computes the paths that begin at a port, in the order of their indices; frames carry `layer_flag`.
     pub(crate) fn paths(&self, port: usize, layer_flag: u16) -> [Path; PATHS] {
+        let at = &self.ports[port];
+        let (from, to) = (at.from.map(Hop::Line), at.to.map(Hop::Line));
         let out = self.device_hops(port, Direction::Egress, layer_flag);
+        let entering: Vec<Hop> = self.switch_hops(port, layer_flag).collect();
         let mut arriving = self.device_hops(port, Direction::Ingress, layer_flag);
+        let mut crossing: Vec<Hop> = from.into_iter().collect();
         let end = match self.shape {
             Shape::Lone(end) => end,
             Shape::Wire => {
                 let peer = 1 - port;
                 arriving.extend(self.wire_hops(port, layer_flag));
-                arriving.extend(self.device_hops(peer, Direction::Egress, layer_flag));
+                crossing.extend(self.device_hops(peer, Direction::Egress, layer_flag));
                 End::Port(peer)
             }
             Shape::Switch => {
                 arriving.extend(self.link_hops(port, Seat::Up, layer_flag));
-                arriving.extend(self.switch_hops(port, layer_flag));
+                crossing.extend_from_slice(&entering);
                 End::Core(port)
             }
         };
-        let mut down: Vec<Hop> = self.link_hops(port, Seat::Down, layer_flag).collect();
-        down.extend_from_slice(&out);
-        let to = |hops, end| Path { hops, end };
+        arriving.extend_from_slice(&crossing);
+        let reaching: Vec<Hop> = to.into_iter().chain(out.iter().copied()).collect();
+        let mut descending: Vec<Hop> = self.link_hops(port, Seat::Down, layer_flag).collect();
+        descending.extend_from_slice(&reaching);
+        let path = |hops, end| Path { hops, end };
         [
-            to(arriving, end),
-            to(out, End::Port(port)),
-            to(self.switch_hops(port, layer_flag).collect(), End::Core(port)),
-            to(down, End::Port(port)),
+            path(arriving, end),
+            path(out, End::Port(port)),
+            path(entering, End::Core(port)),
+            path(descending, End::Port(port)),
+            path(crossing, end),
+            path(reaching, End::Port(port)),
         ]
     }
 
@@ -158,12 +189,14 @@ impl Places {
             .device
             .iter()
             .filter(|(_, d)| d.covers(side))
-            .map(|&(stage, _)| Hop {
-                stage,
-                device,
-                port: 0,
-                flags,
-                seat: Seat::Device,
+            .map(|&(stage, _)| {
+                Hop::Stage(Visit {
+                    stage,
+                    device,
+                    port: 0,
+                    flags,
+                    seat: Seat::Device,
+                })
             })
             .collect()
     }
@@ -175,12 +208,14 @@ impl Places {
             Direction::Egress
         };
         let stages = self.wire.iter().filter(move |(_, d)| d.covers(side));
-        stages.map(move |&(stage, _)| Hop {
-            stage,
-            device: port,
-            port: port as u16,
-            flags,
-            seat: Seat::Wire,
+        stages.map(move |&(stage, _)| {
+            Hop::Stage(Visit {
+                stage,
+                device: port,
+                port: port as u16,
+                flags,
+                seat: Seat::Wire,
+            })
         })
     }
 
@@ -197,22 +232,26 @@ impl Places {
                 };
                 d.covers(side).then_some((stage, u16::from(!from_a)))
             });
-        seen.map(move |(stage, port)| Hop {
-            stage,
-            device,
-            port,
-            flags,
-            seat,
+        seen.map(move |(stage, port)| {
+            Hop::Stage(Visit {
+                stage,
+                device,
+                port,
+                flags,
+                seat,
+            })
         })
     }
 
     fn switch_hops(&self, device: usize, flags: u16) -> impl Iterator<Item = Hop> {
-        self.switch.iter().map(move |&stage| Hop {
-            stage,
-            device,
-            port: device as u16,
-            flags,
-            seat: Seat::Switch,
+        self.switch.iter().map(move |&stage| {
+            Hop::Stage(Visit {
+                stage,
+                device,
+                port: device as u16,
+                flags,
+                seat: Seat::Switch,
+            })
         })
     }
 }
@@ -221,8 +260,15 @@ impl Places {
 mod tests {
     use super::*;
 
+    fn visits(path: &Path) -> impl Iterator<Item = &Visit> {
+        path.hops.iter().filter_map(|hop| match hop {
+            Hop::Stage(visit) => Some(visit),
+            Hop::Line(_) => None,
+        })
+    }
+
     fn stages(path: &Path) -> Vec<usize> {
-        path.hops.iter().map(|hop| hop.stage).collect()
+        visits(path).map(|visit| visit.stage).collect()
     }
 
     fn all(places: &Places, layer_flag: u16) -> Vec<Path> {
@@ -243,8 +289,11 @@ mod tests {
         assert_eq!(stages(&paths[arriving(1)]), [2, 3, 4, 1]);
         assert_eq!(stages(&paths[leaving(0)]), [1]);
         assert_eq!(stages(&paths[leaving(1)]), [2]);
-        assert_eq!(paths[arriving(1)].hops[1].port, 1);
-        assert_eq!(paths[arriving(0)].hops[2].flags, vnet_abi::flags::EGRESS);
+        assert_eq!(visits(&paths[arriving(1)]).nth(1).unwrap().port, 1);
+        assert_eq!(
+            visits(&paths[arriving(0)]).nth(2).unwrap().flags,
+            vnet_abi::flags::EGRESS
+        );
     }
 
     #[test]
@@ -253,9 +302,12 @@ mod tests {
         places.ports[0].device = vec![(0, Direction::Both)];
         let paths = all(&places, vnet_abi::flags::L3);
         assert_eq!(paths[arriving(0)].end, End::Sink);
-        assert_eq!(paths[arriving(0)].hops[0].flags, vnet_abi::flags::L3);
         assert_eq!(
-            paths[leaving(0)].hops[0].flags,
+            visits(&paths[arriving(0)]).next().unwrap().flags,
+            vnet_abi::flags::L3
+        );
+        assert_eq!(
+            visits(&paths[leaving(0)]).next().unwrap().flags,
             vnet_abi::flags::L3 | vnet_abi::flags::EGRESS
         );
     }
@@ -275,17 +327,48 @@ mod tests {
         // The node is the link's second end: what it sends is egress there, from port 1.
         assert_eq!(stages(&paths[arriving(1)]), [0, 1, 3, 4]);
         assert_eq!(paths[arriving(1)].end, End::Core(1));
-        let ports: Vec<u16> = paths[arriving(1)].hops.iter().map(|hop| hop.port).collect();
+        let ports: Vec<u16> = visits(&paths[arriving(1)]).map(|visit| visit.port).collect();
         assert_eq!(ports, [0, 1, 1, 1]);
         assert_eq!(stages(&paths[entering(1)]), [4]);
         assert_eq!(stages(&paths[descending(1)]), [1, 2, 0]);
-        let seen: Vec<(u16, u16)> = paths[descending(1)]
-            .hops
-            .iter()
-            .map(|hop| (hop.port, hop.flags))
+        let seen: Vec<(u16, u16)> = visits(&paths[descending(1)])
+            .map(|visit| (visit.port, visit.flags))
             .collect();
         assert_eq!(seen, [(0, 0), (0, 0), (0, vnet_abi::flags::EGRESS)]);
         assert_eq!(stages(&paths[leaving(1)]), [0]);
         assert_eq!(paths[descending(1)].end, End::Port(1));
+    }
+
+    #[test]
+    fn a_line_stands_behind_the_plugins_of_its_link_and_before_the_next_device() {
+        let visit = |hop: &Hop| match hop {
+            Hop::Stage(visit) => visit.stage as i64,
+            Hop::Line(line) => -(*line as i64) - 1,
+        };
+        let order = |path: &Path| path.hops.iter().map(visit).collect::<Vec<_>>();
+        let mut places = Places::new(Shape::Wire, 2);
+        places.ports[0].device = vec![(0, Direction::Both)];
+        places.ports[1].device = vec![(1, Direction::Both)];
+        places.wire = vec![(2, Direction::Both)];
+        places.ports[0].from = Some(0);
+        places.ports[1].from = Some(1);
+        let paths = all(&places, 0);
+        assert_eq!(order(&paths[arriving(0)]), [0, 2, -1, 1]);
+        assert_eq!(order(&paths[arriving(1)]), [1, 2, -2, 0]);
+        assert_eq!(order(&paths[crossing(0)]), [-1, 1]);
+        assert_eq!(order(&paths[leaving(0)]), [0], "what turns back has not crossed");
+        let mut places = Places::new(Shape::Switch, 2);
+        places.ports[1].device = vec![(0, Direction::Both)];
+        places.ports[1].link = vec![(1, Direction::Both, LinkSide::B)];
+        places.switch = vec![2];
+        places.ports[1].from = Some(0);
+        places.ports[1].to = Some(1);
+        let paths = all(&places, 0);
+        assert_eq!(order(&paths[arriving(1)]), [0, 1, -1, 2]);
+        assert_eq!(order(&paths[descending(1)]), [1, -2, 0]);
+        assert_eq!(order(&paths[crossing(1)]), [-1, 2]);
+        assert_eq!(order(&paths[reaching(1)]), [-2, 0]);
+        assert_eq!(order(&paths[entering(1)]), [2]);
+        assert_eq!(order(&paths[leaving(1)]), [0]);
     }
 }

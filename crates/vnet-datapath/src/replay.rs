@@ -7,15 +7,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
+use vnet_impair::{LineStats, Ready};
 use vnet_packet::{Layer, pcap};
 use vnet_runtime::{Stage, StageStats};
 
 use crate::capture::{create, refuse};
 use crate::error::EngineError;
-use crate::forward::{Forwarder, Place, Scratch};
+use crate::forward::{Forwarder, LineAt, Place, Scratch};
 use crate::frame::FRAME_MAX;
 use crate::path::{End, Shape};
-use crate::port::{Change, Io, Port, PortInfo, Replay};
+use crate::port::{Change, Io, Port, PortInfo, REMEMBERED, Replay};
 use crate::stage::{Direction, StageBox};
 
 /// Says which capture goes through which stages.
@@ -29,6 +30,9 @@ pub struct ReplayOptions {
     pub stages: Vec<Stage>,
     /// Tell which frames were changed, and which are missing.
     pub diff: bool,
+    /// What the frames meet behind the chain, with the key of their fates. Their timestamps are its clock, so that a capture of
+    /// any length takes no time, and they leave with the time at which they would.
+    pub line: Option<([u8; 32], Ready)>,
     /// Ends the run early, with an error, when somebody sets it.
     pub stop: Arc<AtomicBool>,
 }
@@ -44,6 +48,10 @@ pub struct ReplayReport {
     pub dropped: u64,
     /// Frames the engine itself dropped, by cause.
     pub drops: BTreeMap<String, u64>,
+    /// Frames the line made: the second copies of duplicated ones.
+    pub duplicated: u64,
+    /// With a line: what it did.
+    pub line: Option<LineStats>,
     /// One entry for each stage.
     pub stages: Vec<StageStats>,
     /// With `diff`: the frames that left otherwise than they came.
@@ -57,11 +65,10 @@ fn open(path: &Path) -> Result<pcap::Reader<BufReader<File>>, EngineError> {
     pcap::Reader::open(BufReader::new(file)).map_err(|e| refuse(path, e.to_string()))
 }
 
-fn first_linktype(path: &Path) -> Result<Option<pcap::Linktype>, EngineError> {
-    let first = open(path)?
+fn first_record(path: &Path) -> Result<Option<pcap::Record>, EngineError> {
+    open(path)?
         .next(&mut Vec::new())
-        .map_err(|e| refuse(path, e.to_string()))?;
-    Ok(first.map(|record| record.linktype))
+        .map_err(|e| refuse(path, e.to_string()))
 }
 
 /// Tells what a capture's frames begin with, by the linktype of its first; Ethernet when it holds none.
@@ -69,9 +76,9 @@ fn first_linktype(path: &Path) -> Result<Option<pcap::Linktype>, EngineError> {
 /// # Errors
 /// [`EngineError::Capture`] when the file cannot be read or its linktype is neither Ethernet nor IP.
 pub fn capture_layer(path: &Path) -> Result<Layer, EngineError> {
-    match first_linktype(path)? {
+    match first_record(path)? {
         None => Ok(Layer::L2),
-        Some(linktype) => linktype.layer().map_err(|e| refuse(path, e.to_string())),
+        Some(first) => first.linktype.layer().map_err(|e| refuse(path, e.to_string())),
     }
 }
 
@@ -81,7 +88,11 @@ pub fn capture_layer(path: &Path) -> Result<Layer, EngineError> {
 /// [`EngineError::Capture`] with the reason; a partly written output file is left for inspection.
 pub fn replay(options: ReplayOptions) -> Result<ReplayReport, EngineError> {
     let input = options.input.as_path();
-    let linktype = first_linktype(input)?.unwrap_or(pcap::Linktype::ETHERNET);
+    let first = first_record(input)?;
+    let linktype = first
+        .as_ref()
+        .map_or(pcap::Linktype::ETHERNET, |first| first.linktype);
+    let start = first.map_or(0, |first| first.ts_ns);
     let layer = linktype.layer().map_err(|e| refuse(input, e.to_string()))?;
     if let Some(output) = &options.output
         && same_file(input, output)
@@ -97,24 +108,41 @@ pub fn replay(options: ReplayOptions) -> Result<ReplayReport, EngineError> {
         .as_deref()
         .map(|path| create(path, linktype, "replay"))
         .transpose()?;
+    // A line may hold more frames than ever are in one batch.
+    let diff = match (options.diff, &options.line) {
+        (false, _) => 0,
+        (true, None) => REMEMBERED,
+        (true, Some(_)) => 16 * REMEMBERED,
+    };
     let info = PortInfo {
         name: input.display().to_string(),
         layer,
         mtu: FRAME_MAX as u32,
     };
-    let port = Port::replay(Replay::new(reader, writer, options.diff), info);
+    let port = Port::replay(Replay::new(reader, writer, diff), info);
     let mut forwarder = Forwarder::new(vec![port], Shape::Lone(End::Port(0)), layer, None);
     forwarder.scratch = Scratch::new();
     for stage in options.stages {
         let place = Place::Port(0, Direction::Ingress);
         forwarder.attach(place, StageBox::new(stage, Direction::Ingress), None);
     }
+    forwarder.lines.is_virtual = true;
+    forwarder.now = start;
+    let is_impaired = options.line.is_some();
+    if let Some((key, ready)) = options.line {
+        forwarder.set_line(LineAt::From(0), key, Some(ready), start);
+    }
     while !forwarder.ports[0].is_gone() {
-        forwarder.pump(0, 0);
+        forwarder.pump(0, forwarder.now);
         if options.stop.load(Ordering::Relaxed) {
             return Err(refuse(input, "its replay was stopped"));
         }
     }
+    forwarder.run_out();
+    let now = forwarder.now;
+    let line = is_impaired
+        .then(|| forwarder.line_stats(LineAt::From(0), now))
+        .flatten();
     let stages = forwarder.all_stats();
     let ledger = forwarder.ledger.clone();
     let Some(port) = forwarder.into_ports().pop() else {
@@ -137,6 +165,8 @@ pub fn replay(options: ReplayOptions) -> Result<ReplayReport, EngineError> {
         frames_out: counters.tx_packets,
         dropped: ledger.stage_drops,
         drops,
+        duplicated: ledger.duplicated,
+        line,
         stages,
         changed: outcome.changed,
         missing: outcome

@@ -20,6 +20,10 @@ pub struct PipelineStats {
     pub segmented: u64,
     /// Frames added by flooding: the copies beyond the first of each flooded frame.
     pub flooded: u64,
+    /// Frames added by lines: the copies beyond the first of each duplicated frame.
+    pub duplicated: u64,
+    /// Frames that lines hold, or that plugins have held, at this moment.
+    pub held: u64,
     /// Frames whose sender a switch did not remember, because its table was full.
     pub unlearned: u64,
     /// Frames dropped by plugins, by their verdict or a fault.
@@ -37,12 +41,13 @@ pub struct PipelineStats {
 }
 
 impl PipelineStats {
-    /// Frames that came in or were made, less those that went out or were dropped under a name: 0 while none is under way.
+    /// Frames that came in or were made, less those that went out or were dropped under a name: those that are under way, which
+    /// are the ones [`held`](Self::held) while nothing else is.
     #[must_use]
     pub fn balance(&self) -> i64 {
         let port = |f: fn(&PortStats) -> u64| self.ports.iter().map(f).sum::<u64>() as i64;
-        let came =
-            port(|p| p.rx_packets) + (self.sent_in + self.appended + self.segmented + self.flooded) as i64;
+        let came = port(|p| p.rx_packets)
+            + (self.sent_in + self.appended + self.segmented + self.flooded + self.duplicated) as i64;
         let went = port(|p| p.tx_packets)
             + port(|p| p.drops.values().sum())
             + (self.delivered + self.stage_drops + self.drops.values().sum::<u64>()) as i64;

@@ -214,7 +214,7 @@ impl Worker {
             let after = self.mailbox.clock.now();
             carried.busy_ns += after.saturating_sub(now);
             self.watchers += usize::from(carried.must_watch());
-            self.deadlines.set(seat, carried.next_due());
+            self.deadlines.set(seat, carried.forwarder.next_due());
             return after;
         }
         // Its scratch memory goes with it: nobody knows what was left there.
@@ -241,7 +241,7 @@ impl Worker {
                 break;
             };
             let then = *now;
-            *now = self.turn(seat, then, |carried| carried.release(then));
+            *now = self.turn(seat, then, |carried| carried.forwarder.release(then));
             any = true;
         }
         any

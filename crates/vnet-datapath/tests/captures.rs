@@ -49,6 +49,7 @@ fn options(input: &Path, output: &Path) -> ReplayOptions {
         output: Some(output.to_owned()),
         stages: vec![stage(PASS, 1)],
         diff: false,
+        line: None,
         stop: Arc::default(),
     }
 }

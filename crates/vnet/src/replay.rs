@@ -53,6 +53,7 @@ pub fn replay(replay: Replay) -> Result<ReplayReport, Error> {
         output: replay.output,
         stages,
         diff: replay.diff,
+        line: None,
         stop: replay.stop,
     })?)
 }

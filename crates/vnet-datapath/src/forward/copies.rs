@@ -10,7 +10,7 @@ use crate::stage::{Direction, LinkSide};
 const MSS: u16 = 1448;
 
 /// An IPv4 TCP frame to everybody with `payload` bytes and a pseudo-header sum only.
-fn tcp(payload: usize) -> (Vec<u8>, Offload) {
+pub(super) fn tcp(payload: usize) -> (Vec<u8>, Offload) {
     let mut f = vec![0u8; 14 + 20 + 20 + payload];
     f[..12].copy_from_slice(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 2]);
     f[12..14].copy_from_slice(&[8, 0]);

@@ -7,7 +7,7 @@ use vnet_runtime::Frame;
 use super::{Forwarder, Ledger, Parcel};
 use crate::cause::Cause;
 use crate::frame::{self, Arrival, HEADROOM, Meta};
-use crate::path::{End, Hop};
+use crate::path::{End, Hop, Visit};
 
 impl Forwarder {
     /// Carries one frame to hop `k` of a path, or to its end.
@@ -20,13 +20,10 @@ impl Forwarder {
         len: usize,
         parcel: Parcel,
     ) {
-        let Some(&hop) = self.paths[path].hops.get(k) else {
-            match self.paths[path].end {
-                End::Port(port) => self.emit(port, bytes, off, len, parcel),
-                End::Sink => self.deliver(bytes, off, len, parcel),
-                End::Core(port) => self.forward(port, bytes, off, len, parcel),
-            }
-            return;
+        let hop = match self.paths[path].hops.get(k) {
+            Some(&Hop::Stage(hop)) => hop,
+            Some(&Hop::Line(line)) => return self.enter(line, bytes, off, len, parcel),
+            None => return self.end(self.paths[path].end, bytes, off, len, parcel),
         };
         if parcel.meta.sent_by == Some(hop.stage as u32) {
             return self.step(path, k + 1, bytes, off, len, parcel);
@@ -70,6 +67,19 @@ impl Forwarder {
         }
     }
 
+    /// Carries a frame out of its path, now or when the plugins on it ask.
+    pub(super) fn end(&mut self, end: End, bytes: &mut [u8], off: usize, len: usize, parcel: Parcel) {
+        if parcel.meta.delay_us > 0 {
+            return self.delay(end, &bytes[off..off + len], parcel);
+        }
+        self.catch_up(&parcel);
+        match end {
+            End::Port(port) => self.emit(port, bytes, off, len, parcel),
+            End::Sink => self.deliver(bytes, off, len, parcel),
+            End::Core(port) => self.forward(port, bytes, off, len, parcel),
+        }
+    }
+
     /// Puts one frame of at most `len` bytes into the next slot of a stage, running the stage first when it is full.
     ///
     /// `fill` writes the frame and returns its length, or `None` when its offload fields do not describe it.
@@ -77,7 +87,7 @@ impl Forwarder {
         &mut self,
         path: usize,
         k: usize,
-        hop: Hop,
+        hop: Visit,
         len: usize,
         parcel: Parcel,
         fill: impl FnOnce(&mut [u8]) -> Option<usize>,

@@ -1,4 +1,7 @@
+mod delayed;
 mod door;
+mod lines;
+mod mark;
 mod pump;
 mod run;
 mod scratch;
@@ -6,6 +9,8 @@ mod switch;
 
 #[cfg(test)]
 mod copies;
+#[cfg(test)]
+mod impaired;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
@@ -17,15 +22,18 @@ use vnet_packet::Layer;
 use vnet_runtime::StageStats;
 
 use crate::cause::Causes;
+use crate::clock::Clock;
 use crate::fdb::Fdb;
 use crate::frame::{Accepts, Meta};
-use crate::path::{End, Path, Places, Shape, arriving};
+use crate::path::{End, Hop, Path, Places, Shape, arriving};
 use crate::port::{Counters, Port};
 use crate::record::Recordings;
 use crate::sink::SinkSender;
 use crate::stage::{Direction, LinkSide, StageBox, StageId};
 use crate::stats::PipelineStats;
 
+pub use lines::LineAt;
+use lines::Lines;
 pub(crate) use scratch::Scratch;
 
 /// A frame's own data as it goes from one place to the next.
@@ -47,6 +55,8 @@ pub(crate) struct Ledger {
     pub segmented: u64,
     /// Frames added by flooding, beyond the first copy of each.
     pub flooded: u64,
+    /// Frames added by lines, beyond the first copy of each.
+    pub duplicated: u64,
     /// Frames whose sender found no room in the forwarding table.
     pub unlearned: u64,
     /// Frames dropped by plugins or at their doors.
@@ -67,6 +77,7 @@ pub(crate) struct Forwarder {
     pub recordings: Recordings,
     /// What a switch has learned; empty and unused elsewhere.
     pub fdb: Option<Fdb>,
+    pub lines: Lines,
     /// Numbers of the ports that are not vacant.
     live: Vec<usize>,
     stages: Vec<Option<Box<StageBox>>>,
@@ -77,7 +88,9 @@ pub(crate) struct Forwarder {
     layer: Layer,
     sink: Option<SinkSender>,
     /// The time of the read or job at hand, on the pipeline's clock.
-    now: u64,
+    pub now: u64,
+    /// That clock, where there is a real one.
+    pub clock: Option<Clock>,
     /// The worker's, while it is at work on this pipeline; empty otherwise.
     pub scratch: Scratch,
 }
@@ -109,6 +122,7 @@ impl Forwarder {
             ledger: Ledger::default(),
             recordings: Recordings::default(),
             fdb: (shape == Shape::Switch).then(Fdb::new),
+            lines: Lines::default(),
             live: Vec::with_capacity(ports.len()),
             stages: Vec::new(),
             busy: VecDeque::new(),
@@ -117,6 +131,7 @@ impl Forwarder {
             layer,
             sink,
             now: 0,
+            clock: None,
             scratch: Scratch::default(),
         };
         for port in ports {
@@ -156,6 +171,7 @@ impl Forwarder {
     /// Puts a port's own stages back on it.
     fn unseat(&mut self, port: usize) {
         self.ports[port].recorded.clear();
+        self.ports[port].stamp_arrivals(None);
         for (stage, _) in std::mem::take(&mut self.places.ports[port].device) {
             if let Some(stage) = self.stages[stage].take() {
                 self.ports[port].attached.push(stage);
@@ -217,6 +233,8 @@ impl Forwarder {
             appended: ledger.appended,
             segmented: ledger.segmented,
             flooded: ledger.flooded,
+            duplicated: ledger.duplicated,
+            held: self.lines.held() as u64,
             unlearned: ledger.unlearned,
             stage_drops: ledger.stage_drops,
             delivered: ledger.delivered,
@@ -262,8 +280,11 @@ impl Forwarder {
         let all = path
             .hops
             .iter()
-            .filter_map(|hop| self.stages[hop.stage].as_ref())
-            .fold(end, |sum, stage| sum.and(stage.accepts));
+            .filter_map(|hop| match hop {
+                Hop::Stage(visit) => self.stages[visit.stage].as_ref().map(|stage| stage.accepts),
+                Hop::Line(line) => Some(self.lines.accepts(*line)),
+            })
+            .fold(end, Accepts::and);
         self.ports[port].negotiate(all);
     }
 

@@ -4,7 +4,7 @@ use super::scratch::STRIDE;
 use super::{Forwarder, Parcel};
 use crate::cause::Cause;
 use crate::frame::{Accepts, Arrival, BATCH, FRAME_MAX, Got, HEADROOM, Landing, Meta};
-use crate::path::{Hop, arriving, leaving};
+use crate::path::{Hop, Visit, arriving, leaving};
 use crate::stage::StageBox;
 
 /// Reads of one port before the others get their turn.
@@ -18,7 +18,9 @@ impl Forwarder {
         let mut more = true;
         for _ in 0..ROUNDS {
             more = match self.paths[path].hops.first().copied() {
-                Some(hop) if self.reads_in_place(port, hop) => self.pump_in_place(port, path, hop, now),
+                Some(Hop::Stage(hop)) if self.reads_in_place(port, hop) => {
+                    self.pump_in_place(port, path, hop, now)
+                }
                 _ => self.pump_through_own(port, path, now),
             };
             self.settle_turns();
@@ -36,14 +38,14 @@ impl Forwarder {
         more
     }
 
-    fn reads_in_place(&self, port: usize, hop: Hop) -> bool {
+    fn reads_in_place(&self, port: usize, hop: Visit) -> bool {
         self.stages[hop.stage]
             .as_ref()
             .is_some_and(|s| self.ports[port].reads_in_place(s.accepts))
     }
 
     /// Reads straight into the first stage's memory.
-    fn pump_in_place(&mut self, port: usize, path: usize, hop: Hop, now: u64) -> bool {
+    fn pump_in_place(&mut self, port: usize, path: usize, hop: Visit, now: u64) -> bool {
         loop {
             let Some(stage) = self.stages[hop.stage].as_mut() else {
                 return false;

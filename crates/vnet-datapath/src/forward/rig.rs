@@ -1,4 +1,4 @@
-//! A switch over in-memory ports whose clock the test sets.
+//! Switches and wires over in-memory ports whose clock the test sets.
 
 use std::path::Path;
 
@@ -22,9 +22,18 @@ pub(super) struct Rig {
 }
 
 impl Rig {
+    /// A switch.
     pub(super) fn new(ports: usize) -> Self {
+        Self::shaped(Shape::Switch, ports)
+    }
+
+    pub(super) fn wire() -> Self {
+        Self::shaped(Shape::Wire, 2)
+    }
+
+    fn shaped(shape: Shape, ports: usize) -> Self {
         let (ports, ends) = (0..ports).map(port).unzip();
-        let mut forwarder = Forwarder::new(ports, Shape::Switch, Layer::L2, None);
+        let mut forwarder = Forwarder::new(ports, shape, Layer::L2, None);
         forwarder.scratch = Scratch::new();
         Self { forwarder, ends }
     }
@@ -44,8 +53,8 @@ impl Rig {
 
     pub(super) fn attach(&mut self, place: Place, source: &Source) -> StageId {
         let (direction, ports) = match place {
-            Place::Port(_, direction) | Place::Wire(direction) => (direction, 1),
-            Place::Link(_, direction, _) => (direction, 2),
+            Place::Port(_, direction) => (direction, 1),
+            Place::Wire(direction) | Place::Link(_, direction, _) => (direction, 2),
             Place::Switch(_) => (Direction::Ingress, SWITCH_STAGE_PORTS),
         };
         let options = LoadOptions {

@@ -7,7 +7,7 @@ use super::{Forwarder, Parcel};
 use crate::cause::Cause;
 use crate::frame::Meta;
 use crate::offload;
-use crate::path::{End, Hop, Seat, descending, entering, leaving};
+use crate::path::{End, Hop, Seat, Visit, crossing, descending, entering, leaving, reaching};
 use crate::stage::StageBox;
 use crate::turn::TURNS;
 
@@ -37,6 +37,7 @@ impl Forwarder {
             if first.hop == 0 {
                 self.ledger.batches += 1;
             }
+            let id = stage.id;
             let StageBox {
                 stage: plugin,
                 frames,
@@ -56,6 +57,7 @@ impl Forwarder {
                     path: first.path,
                     hop: first.hop,
                     turns: first.turns,
+                    arrived_ns: first.arrived_ns,
                     ..Meta::default()
                 });
                 self.ledger.appended += u64::from(frame.appended);
@@ -63,19 +65,23 @@ impl Forwarder {
                 if !matches!(frame.fate, Fate::Drop(_)) {
                     offload::settle(bytes, frame, &mut meta, self.layer);
                 }
+                if frame.delay_us > 0 {
+                    meta.delay_us = meta.delay_us.saturating_add(frame.delay_us);
+                    meta.delayed_by = Some(id);
+                }
                 let parcel = Parcel {
                     meta,
                     mark: frame.mark,
                     ts_ns: frame.ts_ns,
                 };
                 let (path, k) = (meta.path as usize, usize::from(meta.hop));
-                match frame.fate {
-                    Fate::Pass | Fate::Unset => self.step(path, k + 1, bytes, off, len, parcel),
-                    Fate::Tx => self.send_back(self.paths[path].hops[k], bytes, off, len, parcel),
-                    Fate::Redirect(to) => {
-                        self.redirect(self.paths[path].hops[k], to, bytes, off, len, parcel);
+                match (frame.fate, self.paths[path].hops[k]) {
+                    (Fate::Drop(_), _) => self.ledger.stage_drops += 1,
+                    (Fate::Tx, Hop::Stage(visit)) => self.send_back(visit, bytes, off, len, parcel),
+                    (Fate::Redirect(to), Hop::Stage(visit)) => {
+                        self.redirect(visit, to, bytes, off, len, parcel);
                     }
-                    Fate::Drop(_) => self.ledger.stage_drops += 1,
+                    _ => self.step(path, k + 1, bytes, off, len, parcel),
                 }
             }
             stage.clear();
@@ -84,10 +90,10 @@ impl Forwarder {
     }
 
     /// Sends a frame back where it came from.
-    fn send_back(&mut self, hop: Hop, bytes: &mut [u8], off: usize, len: usize, parcel: Parcel) {
+    fn send_back(&mut self, hop: Visit, bytes: &mut [u8], off: usize, len: usize, parcel: Parcel) {
         let is_leaving = hop.flags & vnet_abi::flags::EGRESS != 0;
         match hop.seat {
-            Seat::Device if is_leaving => self.emit(hop.device, bytes, off, len, parcel),
+            Seat::Device if is_leaving => self.end(End::Port(hop.device), bytes, off, len, parcel),
             Seat::Device | Seat::Wire | Seat::Up => {
                 self.turn(hop, leaving(hop.device), bytes, off, len, parcel);
             }
@@ -97,12 +103,12 @@ impl Forwarder {
     }
 
     /// Sends a frame to the port a stage chose, which is not the one it came by.
-    fn redirect(&mut self, hop: Hop, to: u16, bytes: &mut [u8], off: usize, len: usize, parcel: Parcel) {
+    fn redirect(&mut self, hop: Visit, to: u16, bytes: &mut [u8], off: usize, len: usize, parcel: Parcel) {
         match hop.seat {
             Seat::Device => self.ledger.drops.add(Cause::NoPort),
-            Seat::Wire => self.turn(hop, leaving(1 - hop.device), bytes, off, len, parcel),
-            Seat::Up => self.step(entering(hop.device), 0, bytes, off, len, parcel),
-            Seat::Down => self.step(leaving(hop.device), 0, bytes, off, len, parcel),
+            Seat::Wire => self.turn(hop, crossing(hop.device), bytes, off, len, parcel),
+            Seat::Up => self.step(crossing(hop.device), 0, bytes, off, len, parcel),
+            Seat::Down => self.step(reaching(hop.device), 0, bytes, off, len, parcel),
             Seat::Switch if to == FLOOD => self.flood(hop.device, bytes, off, len, parcel),
             Seat::Switch if self.ports.get(usize::from(to)).is_some_and(|p| !p.is_vacant()) => {
                 self.step(descending(to.into()), 0, bytes, off, len, parcel);
@@ -112,11 +118,12 @@ impl Forwarder {
     }
 
     /// Has a frame take a path whose stages may be at work just now.
-    fn turn(&mut self, hop: Hop, path: usize, bytes: &mut [u8], off: usize, len: usize, parcel: Parcel) {
-        if let End::Port(port) = self.paths[path].end
-            && self.paths[path].hops.iter().all(|other| other.stage == hop.stage)
+    fn turn(&mut self, hop: Visit, path: usize, bytes: &mut [u8], off: usize, len: usize, parcel: Parcel) {
+        let is_only = |other: &Hop| matches!(other, Hop::Stage(other) if other.stage == hop.stage);
+        if let end @ End::Port(_) = self.paths[path].end
+            && self.paths[path].hops.iter().all(is_only)
         {
-            return self.emit(port, bytes, off, len, parcel);
+            return self.end(end, bytes, off, len, parcel);
         }
         let meta = Meta {
             sent_by: Some(hop.stage as u32),

@@ -88,12 +88,15 @@ impl Forwarder {
     pub(crate) fn add_port(&mut self, port: Port) -> usize {
         let number = self.seat(port);
         self.rebuild_port(number);
+        self.stamp_arrivals();
         number
     }
 
-    /// Takes a port out with the stages attached to it, and gives those of its link, too. Its number stays vacant.
+    /// Takes a port out with the stages attached to it, after what its lines hold, and gives those of its link, too. Its number
+    /// stays vacant.
     #[expect(clippy::vec_box, reason = "stages are large and move by pointer")]
     pub(crate) fn remove_port(&mut self, port: usize) -> (Port, Vec<Box<StageBox>>) {
+        self.flush_port(port);
         self.unseat(port);
         let link = std::mem::take(&mut self.places.ports[port].link);
         let ended = link

@@ -1,3 +1,4 @@
+mod line;
 mod record;
 mod switch;
 

@@ -16,9 +16,10 @@ use vnet_sys::packet::PacketSocket;
 
 pub use memory::MemoryEnd;
 pub use replay::Change;
-pub(crate) use replay::Replay;
+pub(crate) use replay::{REMEMBERED, Replay};
 
 use crate::cause::{Cause, Causes};
+use crate::clock::Clock;
 use crate::error::EngineError;
 use crate::frame::{Accepts, Got, L2_OVERHEAD, Landing};
 use crate::record::{Recorder, Recordings, Tap};
@@ -276,6 +277,13 @@ impl Port {
     pub(crate) fn negotiate(&mut self, accepts: Accepts) {
         if let Io::Tap(tap) = &mut self.io {
             tap.negotiate(accepts);
+        }
+    }
+
+    /// Has the kernel say, on a clock, when each frame came, where it can; or no longer.
+    pub(crate) fn stamp_arrivals(&mut self, clock: Option<Clock>) {
+        if let Io::Packet(packet) = &mut self.io {
+            packet.stamp_arrivals(clock);
         }
     }
 

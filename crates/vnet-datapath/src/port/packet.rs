@@ -9,11 +9,15 @@ use vnet_sys::packet::{PacketSocket, RecvSlot};
 use super::Counters;
 use super::bare::{Bare, ETHERNET};
 use crate::cause::Cause;
+use crate::clock::Clock;
 use crate::frame::{BATCH, Got, HEADROOM, Landing, Meta};
 use crate::offload;
 
 const TAG: usize = 4;
 const MACS: usize = 12;
+
+/// Longest a frame is thought to have waited to be read, in nanoseconds.
+const LONGEST_WAIT: u64 = 1_000_000_000;
 
 /// A packet socket bound to one interface, with a virtio-net header before each frame.
 pub(crate) struct Packet {
@@ -24,6 +28,10 @@ pub(crate) struct Packet {
     bare: Option<Bare>,
     /// Nothing was received since the interface went down, or ever: af_packet.c reports no deletion then.
     silent: bool,
+    /// Set where the kernel says when each frame came: the clock on which that is wanted.
+    stamped: Option<Clock>,
+    /// When the last stamped frame came, on the worker's clock.
+    last_ns: u64,
 }
 
 impl Packet {
@@ -33,6 +41,8 @@ impl Packet {
             out: None,
             bare: None,
             silent: true,
+            stamped: None,
+            last_ns: 0,
         }
     }
 
@@ -66,6 +76,18 @@ impl Packet {
         self.socket.as_fd()
     }
 
+    /// Has the kernel say when each frame came: a frame may wait for the worker, and a line is not to add that to its delay.
+    pub(crate) fn stamp_arrivals(&mut self, clock: Option<Clock>) {
+        if clock.is_some() != self.stamped.is_some()
+            && let Err(error) = self.socket.stamp_arrivals(clock.is_some())
+        {
+            tracing::warn!(target: "vnet::engine", %error, "frames count as come when they are read");
+            return;
+        }
+        self.stamped = clock;
+        self.last_ns = 0;
+    }
+
     pub(crate) fn recv(&mut self, landing: &mut Landing<'_>, counters: &mut Counters) -> Got {
         debug_assert!(
             landing.metas.is_empty(),
@@ -84,6 +106,7 @@ impl Packet {
                         len: slot.len,
                         truncated: slot.truncated,
                         vlan: slot.vlan,
+                        stamp_ns: slot.stamp_ns,
                         offload: offload::from_header(&slot.hdr),
                     };
                 }
@@ -112,6 +135,7 @@ impl Packet {
             }
         };
         self.silent = false;
+        let beside = self.stamped.map(Clock::beside_realtime);
         for (i, info) in arrived[..n].iter().enumerate() {
             counters.rx_packets += 1;
             counters.rx_bytes += info.len as u64;
@@ -130,6 +154,13 @@ impl Packet {
                 offload: info.offload,
                 ..Meta::default()
             };
+            if let (Some(stamp), Some((now, behind))) = (info.stamp_ns, beside) {
+                // A step of the wall clock must neither bring a frame from the future nor send one far back.
+                let came = u64::try_from(i128::from(stamp) + behind).unwrap_or(now);
+                let earliest = self.last_ns.max(now.saturating_sub(LONGEST_WAIT));
+                self.last_ns = came.max(earliest).min(now);
+                meta.arrived_ns = self.last_ns;
+            }
             if self.bare.is_some() {
                 if info.vlan.is_some() || !Bare::carries(&landing.bytes[off..off + len]) {
                     counters.drops.add(Cause::NotIp);
@@ -207,6 +238,7 @@ struct Arrived {
     len: usize,
     truncated: bool,
     vlan: Option<(u16, u16)>,
+    stamp_ns: Option<u64>,
     offload: Offload,
 }
 

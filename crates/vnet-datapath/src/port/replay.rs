@@ -16,6 +16,8 @@ pub(crate) struct Replay {
     next: u64,
     /// What was read and not yet compared, when changes are to be told.
     originals: Option<VecDeque<(u64, Vec<u8>)>>,
+    /// How many of those at most.
+    remembered: usize,
     pub(crate) outcome: Outcome,
 }
 
@@ -44,21 +46,23 @@ pub struct Change {
     pub bytes_changed: usize,
 }
 
-/// How many of the frames last read are kept for comparison: more than can be on their way at once.
-const REMEMBERED: usize = 4096;
+/// How many of the frames last read are kept for comparison: more than can be on their way at once, where no line holds them.
+pub(crate) const REMEMBERED: usize = 4096;
 
 impl Replay {
+    /// Reads a capture, and remembers so many frames to tell how they were changed.
     pub(crate) fn new(
         reader: pcap::Reader<BufReader<File>>,
         writer: Option<pcap::Writer<BufWriter<File>>>,
-        diff: bool,
+        remembered: usize,
     ) -> Self {
         Self {
             reader,
             writer,
             record: Vec::with_capacity(1 << 16),
             next: 1,
-            originals: diff.then(VecDeque::new),
+            originals: (remembered > 0).then(VecDeque::new),
+            remembered,
             outcome: Outcome::default(),
         }
     }
@@ -92,7 +96,7 @@ impl Replay {
             counters.rx_packets += 1;
             counters.rx_bytes += len as u64;
             if let Some(originals) = &mut self.originals {
-                if originals.len() == REMEMBERED {
+                if originals.len() == self.remembered {
                     originals.pop_front();
                 }
                 originals.push_back((serial, self.record.clone()));

@@ -157,6 +157,30 @@ impl PacketSocket {
         self.arrays.recv(self.fd.as_fd(), self.vnet_hdr, slots)
     }
 
+    /// Has the kernel say with each frame when it came (SO_TIMESTAMPNS), or no longer.
+    ///
+    /// Frames that wait already are stamped when they are received.
+    ///
+    /// # Errors
+    /// [`SysError::Os`].
+    pub fn stamp_arrivals(&self, on: bool) -> Result<(), SysError> {
+        let value = libc::c_int::from(on);
+        // SAFETY: `value` is an integer of the length given, and outlives the call.
+        let result = unsafe {
+            libc::setsockopt(
+                self.fd.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_TIMESTAMPNS,
+                (&raw const value).cast(),
+                size_of_val(&value) as libc::socklen_t,
+            )
+        };
+        if result < 0 {
+            return Err(SysError::last("cannot have a packet socket's frames stamped"));
+        }
+        Ok(())
+    }
+
     /// Sends one frame; `hdr` says what is left for the kernel to do.
     ///
     /// # Errors

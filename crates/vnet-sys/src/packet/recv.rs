@@ -8,8 +8,8 @@ use crate::{VnetHdr, vnet_hdr};
 /// The most frames one call receives.
 pub const BATCH: usize = 64;
 
-/// Room for the one control message that comes, PACKET_AUXDATA, and its padding.
-const CONTROL: usize = 64;
+/// Room for the control messages that may come, PACKET_AUXDATA and a timestamp, with their padding.
+const CONTROL: usize = 128;
 
 /// One frame to receive: the caller gives `buf`, the rest is answered.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub struct RecvSlot<'a> {
     pub vlan: Option<(u16, u16)>,
     /// Whether the frame leaves the interface rather than comes in.
     pub outgoing: bool,
+    /// When the frame came, by CLOCK_REALTIME in nanoseconds; only after [`stamp_arrivals`](super::PacketSocket::stamp_arrivals).
+    pub stamp_ns: Option<u64>,
 }
 
 impl<'a> RecvSlot<'a> {
@@ -42,6 +44,7 @@ impl<'a> RecvSlot<'a> {
             hdr: VnetHdr::default(),
             vlan: None,
             outgoing: false,
+            stamp_ns: None,
         }
     }
 }
@@ -147,10 +150,8 @@ impl Arrays {
             VnetHdr::default()
         };
         slot.outgoing = self.addresses[i].sll_pkttype == libc::PACKET_OUTGOING;
-        slot.vlan = self.auxdata(i).and_then(|aux| vlan(&aux));
-    }
-
-    fn auxdata(&self, i: usize) -> Option<libc::tpacket_auxdata> {
+        slot.vlan = None;
+        slot.stamp_ns = None;
         let message = &self.messages[i].msg_hdr;
         // SAFETY: msg_control points to our control buffer, of which the kernel has filled
         // msg_controllen bytes with whole control messages.
@@ -158,15 +159,29 @@ impl Arrays {
         while !at.is_null() {
             // SAFETY: CMSG_FIRSTHDR and CMSG_NXTHDR answer null or a header within the buffer.
             let header = unsafe { &*at };
-            if header.cmsg_level == libc::SOL_PACKET && header.cmsg_type == libc::PACKET_AUXDATA {
-                // SAFETY: the data of a PACKET_AUXDATA message is one tpacket_auxdata.
-                return Some(unsafe { ptr::read_unaligned(libc::CMSG_DATA(at).cast()) });
+            match (header.cmsg_level, header.cmsg_type) {
+                (libc::SOL_PACKET, libc::PACKET_AUXDATA) => {
+                    // SAFETY: the data of a PACKET_AUXDATA message is one tpacket_auxdata.
+                    let aux: libc::tpacket_auxdata =
+                        unsafe { ptr::read_unaligned(libc::CMSG_DATA(at).cast()) };
+                    slot.vlan = vlan(&aux);
+                }
+                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => {
+                    // SAFETY: the data of a SCM_TIMESTAMPNS message is one timespec.
+                    let stamp: libc::timespec = unsafe { ptr::read_unaligned(libc::CMSG_DATA(at).cast()) };
+                    slot.stamp_ns = nanoseconds(stamp);
+                }
+                _ => {}
             }
             // SAFETY: `at` is a header within the buffer `message` describes.
             at = unsafe { libc::CMSG_NXTHDR(message, at) };
         }
-        None
     }
+}
+
+fn nanoseconds(stamp: libc::timespec) -> Option<u64> {
+    let seconds = u64::try_from(stamp.tv_sec).ok()?.checked_mul(1_000_000_000)?;
+    seconds.checked_add(u64::try_from(stamp.tv_nsec).ok()?)
 }
 
 fn vlan(aux: &libc::tpacket_auxdata) -> Option<(u16, u16)> {
