@@ -41,6 +41,7 @@ pub mod seqpacket;
 pub mod socket;
 pub mod thread;
 pub mod tun;
+pub mod uring;
 pub mod vnet_hdr;
 
 mod error;
@@ -52,4 +53,5 @@ pub use name::{NAME_MAX, check_name};
 pub use netns::NetNs;
 pub use packet::{PacketOptions, PacketSocket, RecvSlot};
 pub use tun::{TunConfig, TunTap};
+pub use uring::WriteRing;
 pub use vnet_hdr::VnetHdr;

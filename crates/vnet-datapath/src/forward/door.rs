@@ -129,7 +129,8 @@ impl Forwarder {
         }
     }
 
-    /// Writes a frame to a port, and forgets what was learned there when the port turns out to be down.
+    /// Writes a frame to a port, or notes it to be written with others, and forgets what was learned there when the port
+    /// turns out to be down.
     ///
     /// The frame itself is the same afterwards, so that further copies can be made of it.
     pub(super) fn emit(&mut self, port: usize, bytes: &mut [u8], off: usize, len: usize, parcel: Parcel) {
@@ -140,9 +141,24 @@ impl Forwarder {
     /// Writes a frame to a port, finishing in software what the port does not take.
     fn write(&mut self, port: usize, bytes: &mut [u8], off: usize, len: usize, parcel: Parcel) {
         let todo = parcel.meta.offload;
+        if !self.ports[port].accepts().takes(&todo) {
+            // What is finished here for one port is not what others were to get.
+            self.post(bytes);
+        }
         let to = &mut self.ports[port];
         let recordings = &mut self.recordings;
         if to.accepts().takes(&todo) {
+            if to.is_batched() && self.scratch.outbox.takes(bytes) {
+                if to.admit(len, &todo) {
+                    self.scratch
+                        .outbox
+                        .note(port, off, len, &parcel.meta, parcel.ts_ns);
+                    if self.scratch.outbox.is_full() {
+                        self.post(bytes);
+                    }
+                }
+                return;
+            }
             return to.send(bytes, off, len, &parcel.meta, parcel.ts_ns, recordings);
         }
         let done = Meta {
@@ -186,6 +202,21 @@ impl Forwarder {
         for _ in 0..segments.remaining() {
             to.counters.drops.add(Cause::Oversize);
         }
+    }
+
+    /// Writes the frames noted in `bytes`: afterwards these may change.
+    pub(super) fn post(&mut self, bytes: &mut [u8]) {
+        let outbox = &mut self.scratch.outbox;
+        if !outbox.has(bytes) {
+            return;
+        }
+        outbox.post(bytes, &mut self.ports, &mut self.recordings);
+        let mut i = 0;
+        while let Some(port) = self.scratch.outbox.port(i) {
+            self.note_fall(port);
+            i += 1;
+        }
+        self.scratch.outbox.clear();
     }
 
     /// Hands a frame to the receive queue, complete and in wire size.

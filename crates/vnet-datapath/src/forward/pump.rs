@@ -126,6 +126,7 @@ impl Forwarder {
         if !own.metas.is_empty() {
             self.ledger.batches += 1;
         }
+        let outer = self.scratch.outbox.open(&own.bytes);
         for (frame, meta) in own.frames.as_slice().iter().zip(&own.metas) {
             let parcel = Parcel {
                 meta: *meta,
@@ -141,6 +142,8 @@ impl Forwarder {
                 parcel,
             );
         }
+        self.post(&mut own.bytes);
+        self.scratch.outbox.close(outer);
         own.frames.clear();
         own.metas.clear();
         self.scratch.own = own;

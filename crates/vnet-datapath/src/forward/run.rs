@@ -50,6 +50,7 @@ impl Forwarder {
             }
             plugin.run(frames);
             let bytes = plugin.arena().bytes;
+            let outer = self.scratch.outbox.open(bytes);
             for (i, frame) in frames.as_slice().iter().enumerate() {
                 // What a plugin makes goes on as the first frame of its batch does.
                 let mut meta = metas.get(i).copied().unwrap_or(Meta {
@@ -84,6 +85,8 @@ impl Forwarder {
                     _ => self.step(path, k + 1, bytes, off, len, parcel),
                 }
             }
+            self.post(bytes);
+            self.scratch.outbox.close(outer);
             stage.clear();
         }
         self.stages[index] = Some(stage);
@@ -152,6 +155,7 @@ impl Forwarder {
         while !self.scratch.turns.list.is_empty() {
             let spare = std::mem::take(&mut self.scratch.spare_turns);
             let mut turns = std::mem::replace(&mut self.scratch.turns, spare);
+            let outer = self.scratch.outbox.open(&turns.bytes);
             for turn in &turns.list {
                 self.step(
                     turn.path,
@@ -162,6 +166,8 @@ impl Forwarder {
                     turn.parcel,
                 );
             }
+            self.post(&mut turns.bytes);
+            self.scratch.outbox.close(outer);
             self.flush();
             turns.clear();
             self.scratch.spare_turns = turns;

@@ -3,6 +3,7 @@
 use vnet_runtime::Frames;
 
 use crate::frame::{BATCH, FRAME_MAX, HEADROOM, Meta, SPILL};
+use crate::port::Outbox;
 use crate::turn::Turns;
 
 /// Distance of the slots of the worker's own arena.
@@ -21,6 +22,8 @@ pub(crate) struct Scratch {
     pub(super) turns: Turns,
     /// Takes the place of `turns` while those are carried on.
     pub(super) spare_turns: Turns,
+    /// Frames that wait to be written together; empty whenever nobody's bytes are at hand.
+    pub(super) outbox: Outbox,
 }
 
 /// The worker's own arena, for ports whose first stage cannot be read into directly.
@@ -43,6 +46,7 @@ impl Scratch {
             segment: vec![0; HEADROOM + FRAME_MAX],
             turns: Turns::new(),
             spare_turns: Turns::new(),
+            outbox: Outbox::new(),
         }
     }
 }

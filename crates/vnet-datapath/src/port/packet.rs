@@ -8,6 +8,7 @@ use vnet_sys::packet::{PacketSocket, RecvSlot};
 
 use super::Counters;
 use super::bare::{Bare, ETHERNET};
+use super::outbox::Pending;
 use crate::cause::Cause;
 use crate::clock::Clock;
 use crate::frame::{BATCH, Got, HEADROOM, Landing, Meta};
@@ -226,6 +227,22 @@ impl Packet {
                 errno => return Err(send_cause(errno)),
             }
         }
+    }
+
+    /// Sends frames as they are in one call; returns how many went out, from the first on.
+    pub(super) fn send_batch<'a>(
+        &mut self,
+        bytes: &[u8],
+        frames: impl Iterator<Item = &'a Pending>,
+    ) -> usize {
+        let frames = frames.map(|p| {
+            (
+                offload::to_header(&p.offload, p.len),
+                &bytes[p.off..p.off + p.len],
+            )
+        });
+        let socket = self.out.as_mut().unwrap_or(&mut self.socket);
+        socket.send_batch(frames).unwrap_or(0)
     }
 
     pub(crate) fn take_kernel_drops(&mut self) -> u64 {

@@ -113,17 +113,38 @@ impl Tap {
         len: usize,
         offload: &Offload,
     ) -> Result<(), Cause> {
-        bytes[off - HDR..off].copy_from_slice(&offload::to_header(offload, len).to_bytes());
-        let frame = &bytes[off - HDR..off + len];
+        head(bytes, off, len, offload);
+        self.write(bytes, off, len)
+    }
+
+    /// Writes a frame that has its header.
+    pub(super) fn write(&self, bytes: &[u8], off: usize, len: usize) -> Result<(), Cause> {
+        let frame = with_head(bytes, off, len);
         loop {
             match rustix::io::write(&self.fd, frame) {
                 Ok(_) => return Ok(()),
                 Err(Errno::INTR) => {}
-                // drivers/net/tun.c: EIO while the interface is down, EBADFD once it was deleted.
-                Err(Errno::IO) => return Err(Cause::Down),
-                Err(errno) => return Err(send_cause(errno)),
+                Err(errno) => return Err(write_cause(errno)),
             }
         }
+    }
+}
+
+/// Puts the device's header before a frame.
+pub(super) fn head(bytes: &mut [u8], off: usize, len: usize, offload: &Offload) {
+    bytes[off - HDR..off].copy_from_slice(&offload::to_header(offload, len).to_bytes());
+}
+
+/// The frame with the header that is before it.
+pub(super) fn with_head(bytes: &[u8], off: usize, len: usize) -> &[u8] {
+    &bytes[off - HDR..off + len]
+}
+
+pub(super) fn write_cause(errno: Errno) -> Cause {
+    match errno {
+        // drivers/net/tun.c: EIO while the interface is down, EBADFD once it was deleted.
+        Errno::IO => Cause::Down,
+        errno => send_cause(errno),
     }
 }
 

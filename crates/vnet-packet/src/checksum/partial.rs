@@ -43,7 +43,8 @@ pub fn seed(frame: &mut [u8], layer: Layer) -> Option<(usize, usize)> {
         IpVersion::V4 => {
             let mut ip = Ipv4::new_checked(&mut frame[l3..]).ok()?;
             ip.fill_checksum();
-            pseudo_v4(ip.src(), ip.dst(), protocol, u16::try_from(len).ok()?)
+            // A super-frame beyond 64 KiB (BIG TCP) has all of its length in the sum, as the kernel has.
+            pseudo_v4(ip.src(), ip.dst(), protocol, 0) + (len as u32 >> 16) + (len as u32 & 0xffff)
         }
         IpVersion::V6 => {
             let ip = Ipv6::new_checked(&frame[l3..]).ok()?;

@@ -199,6 +199,17 @@ impl PacketSocket {
         Ok(())
     }
 
+    /// Sends up to [`BATCH`] frames in one call, in order, each with what is left for the kernel to do.
+    ///
+    /// Returns how many went out, from the first on; the next call tells why the one behind them did not. It allocates
+    /// nothing.
+    ///
+    /// # Errors
+    /// As [`PacketSocket::send`], about the first frame: none was sent.
+    pub fn send_batch<'a>(&mut self, frames: impl Iterator<Item = (VnetHdr, &'a [u8])>) -> io::Result<usize> {
+        self.arrays.send(self.fd.as_fd(), self.vnet_hdr, frames)
+    }
+
     /// Returns how many frames came for the socket and how many of them it had no
     /// room for, since the last call: reading sets the kernel's counters to 0.
     ///

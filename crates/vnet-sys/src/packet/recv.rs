@@ -49,7 +49,7 @@ impl<'a> RecvSlot<'a> {
     }
 }
 
-/// What `recvmmsg(2)` wants to be shown, kept so that a call allocates nothing.
+/// What `recvmmsg(2)` and `sendmmsg(2)` want to be shown, kept so that a call allocates nothing.
 ///
 /// Its pointers are set anew at every call and are dead between calls.
 pub(super) struct Arrays {
@@ -65,7 +65,7 @@ pub(super) struct Arrays {
 #[repr(C, align(8))]
 struct Control([u8; CONTROL]);
 
-// SAFETY: the raw pointers inside are written and used within one `recv(&mut self)` and never
+// SAFETY: the raw pointers inside are written and used within one `recv` or `send(&mut self)` and never
 // read afterwards; the rest is plain data.
 unsafe impl Send for Arrays {}
 // SAFETY: as above; a shared reference gives access to nothing.
@@ -113,6 +113,47 @@ impl Arrays {
             self.answer(i, vnet_hdr, slot);
         }
         Ok(received)
+    }
+
+    /// Sends frames, at most [`BATCH`], each with its header; returns how many went out, from the first on.
+    pub(super) fn send<'a>(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        vnet_hdr: bool,
+        frames: impl Iterator<Item = (VnetHdr, &'a [u8])>,
+    ) -> io::Result<usize> {
+        let mut count = 0;
+        for (i, (header, frame)) in frames.take(BATCH).enumerate() {
+            self.headers[i] = header.to_bytes();
+            self.parts[i] = [
+                libc::iovec {
+                    iov_base: self.headers[i].as_mut_ptr().cast(),
+                    iov_len: if vnet_hdr { vnet_hdr::LEN } else { 0 },
+                },
+                libc::iovec {
+                    iov_base: frame.as_ptr().cast_mut().cast(),
+                    iov_len: frame.len(),
+                },
+            ];
+            let message = &mut self.messages[i];
+            message.msg_len = 0;
+            // SAFETY: a msghdr is plain C data, valid when zeroed.
+            message.msg_hdr = unsafe { mem::zeroed() };
+            message.msg_hdr.msg_iov = self.parts[i].as_mut_ptr();
+            message.msg_hdr.msg_iovlen = 2;
+            count = i + 1;
+        }
+        // SAFETY: the first `count` messages point to arrays of self and to frames that are borrowed
+        // until this call returns, with their true lengths; sending only reads them.
+        let sent = unsafe {
+            libc::sendmmsg(
+                fd.as_raw_fd(),
+                self.messages.as_mut_ptr(),
+                count as libc::c_uint,
+                libc::MSG_DONTWAIT as _,
+            )
+        };
+        usize::try_from(sent).map_err(|_| io::Error::last_os_error())
     }
 
     fn point(&mut self, i: usize, vnet_hdr: bool, slot: &mut RecvSlot<'_>) {
