@@ -189,7 +189,7 @@ impl Forwarder {
 
     pub(crate) fn line_stats(&mut self, at: LineAt, now: u64) -> Option<LineStats> {
         let index = (*self.place_of(at))?;
-        let seated = self.lines.seats[index].as_ref()?;
+        let seated = self.lines.seats[index].as_mut()?;
         Some(seated.line.stats(now))
     }
 

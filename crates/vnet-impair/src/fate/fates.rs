@@ -21,11 +21,12 @@ pub(crate) struct Fate {
 
 impl Fate {
     /// Returns which bit of a frame of this length flips, counted from the first byte's lowest.
-    pub(crate) fn flipped_bit(&self, bytes: u32) -> Option<u64> {
-        let bits = u128::from(bytes) * 8;
+    #[inline]
+    pub(crate) fn flipped_bit(&self, bytes: u32) -> Option<u32> {
+        let bits = bytes.saturating_mul(8);
         self.flips
-            .filter(|_| bytes > 0)
-            .map(|random| ((u128::from(random) * bits) >> 64) as u64)
+            .filter(|_| bits > 0)
+            .map(|random| ((u128::from(random) * u128::from(bits)) >> 64) as u32)
     }
 }
 
@@ -58,6 +59,7 @@ impl Fates {
     }
 
     /// Returns the fate of the frame that arrives.
+    #[inline]
     pub(crate) fn next(&mut self) -> Fate {
         let n = self.next;
         self.next += 1;

@@ -27,7 +27,9 @@ impl<T> Line<T> {
     pub(super) fn go(&mut self, waiting: Waiting<T>, start: u64, mark_ce: bool) {
         let served = self.pace.serve(start, waiting.arrived, waiting.size.bytes);
         let before = self.carried.filter(|_| served.busy);
-        let carried = before.map_or(0, |bytes| bytes + self.pace.length(waiting.size.bytes));
+        let carried = before.map_or(0, |bytes: u32| {
+            bytes.saturating_add(self.pace.length(waiting.size.bytes))
+        });
         self.carried = match self.launch(waiting, served.left, carried, mark_ce) {
             Ok(()) => Some(0),
             Err((frame, why)) => {
@@ -53,7 +55,7 @@ impl<T> Line<T> {
         &mut self,
         waiting: Waiting<T>,
         left: u64,
-        carried: u64,
+        carried: u32,
         mark_ce: bool,
     ) -> Result<(), (T, Dropped)> {
         let Waiting {

@@ -78,12 +78,12 @@ impl Bucket {
     }
 
     /// Returns how many bytes a frame takes on the line.
-    pub(super) fn length(&self, bytes: u32) -> u64 {
-        (i64::from(bytes) + i64::from(self.rate.overhead)).clamp(0, LONGEST) as u64
+    pub(super) fn length(&self, bytes: u32) -> u32 {
+        (i64::from(bytes) + i64::from(self.rate.overhead)).clamp(0, LONGEST) as u32
     }
 
     fn length_ns_parts(&self, bytes: u32) -> u64 {
-        self.length(bytes) * BITS_NS
+        u64::from(self.length(bytes)) * BITS_NS
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) struct Flying<T> {
     pub(crate) arrived: u64,
     pub(crate) bytes: u32,
     /// Bytes the line carried without a break since the frame before; 0 where there was one.
-    pub(crate) carried: u64,
+    pub(crate) carried: u32,
     pub(crate) end: End,
     pub(crate) frame: T,
 }
@@ -25,7 +25,7 @@ pub(crate) enum End {
     Out {
         duplicated: bool,
         overtook: bool,
-        corrupt: Option<u64>,
+        corrupt: Option<u32>,
         mark_ce: bool,
     },
     Dropped(Dropped),

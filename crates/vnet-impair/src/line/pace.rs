@@ -70,10 +70,10 @@ impl Pace {
     }
 
     /// Returns how many bytes a frame takes on the line.
-    pub(super) fn length(&self, bytes: u32) -> u64 {
+    pub(super) fn length(&self, bytes: u32) -> u32 {
         match self {
             Pace::Bucket(bucket) => bucket.length(bytes),
-            Pace::Open { .. } | Pace::Trace(_) => u64::from(bytes),
+            Pace::Open { .. } | Pace::Trace(_) => bytes,
         }
     }
 

@@ -27,7 +27,7 @@ pub struct Line<T> {
     /// No frame that waits or comes takes less delay.
     pub(super) least_delay_ns: u64,
     /// Bytes that the line carried without a break since the last frame that did not get lost; `None` after a break.
-    pub(super) carried: Option<u64>,
+    pub(super) carried: Option<u32>,
 }
 
 impl<T> Line<T> {
@@ -146,7 +146,9 @@ impl<T> Line<T> {
     }
 
     /// Returns what the line did until `now`.
-    pub fn stats(&self, now: u64) -> LineStats {
+    pub fn stats(&mut self, now: u64) -> LineStats {
+        // What waits goes on the line only when somebody asks.
+        self.advance(now);
         let waiting = (self.queue.packets(), self.queue.bytes());
         self.meter
             .stats(self.ready.impairment(), now, self.flight.len() as u64, waiting)
@@ -179,7 +181,7 @@ fn outcome<T>(flying: Flying<T>) -> Outcome<T> {
         } => Outcome::Out {
             frame,
             copies: 1 + u8::from(duplicated),
-            corrupt,
+            corrupt: corrupt.map(u64::from),
             mark_ce,
             asked,
         },

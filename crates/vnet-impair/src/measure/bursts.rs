@@ -17,6 +17,7 @@ pub(super) struct Bursts {
 impl Bursts {
     const LONGEST: usize = 256;
 
+    #[inline]
     pub(super) fn record(&mut self, lost: bool) {
         if lost {
             self.current += 1;

@@ -2,29 +2,30 @@
 
 use super::Spread;
 
-/// Values that share their leading bits are counted together: 128 classes between each power of two and the next.
+/// Values that share their leading bits are counted together: 64 classes between each power of two and the next.
 ///
-/// A quantile is off by 0.4 % at most. Classes are made where values fall, so an unused histogram
+/// A quantile is off by 0.8 % at most. Classes are made where values fall, so an unused histogram
 /// holds nothing.
 #[derive(Default)]
 pub(super) struct Histogram {
     octaves: Vec<Option<Box<[u64; CLASSES]>>>,
     count: u64,
-    sum: u128,
+    sum: u64,
     least: u64,
     most: u64,
 }
 
-const CLASSES: usize = 128;
+const CLASSES: usize = 64;
 const BITS: u32 = CLASSES.ilog2();
 
 impl Histogram {
+    #[inline]
     pub(super) fn record(&mut self, value: u64) {
         let (octave, class) = place(value);
-        if octave >= self.octaves.len() {
-            self.octaves.resize_with(octave + 1, || None);
+        match self.octaves.get_mut(octave) {
+            Some(Some(classes)) => classes[class] += 1,
+            _ => self.begin(octave)[class] += 1,
         }
-        self.octaves[octave].get_or_insert_with(|| Box::new([0; CLASSES]))[class] += 1;
         self.least = if self.count == 0 {
             value
         } else {
@@ -32,14 +33,22 @@ impl Histogram {
         };
         self.most = self.most.max(value);
         self.count += 1;
-        self.sum += u128::from(value);
+        self.sum = self.sum.saturating_add(value);
+    }
+
+    #[cold]
+    fn begin(&mut self, octave: usize) -> &mut [u64; CLASSES] {
+        if octave >= self.octaves.len() {
+            self.octaves.resize_with(octave + 1, || None);
+        }
+        self.octaves[octave].get_or_insert_with(|| Box::new([0; CLASSES]))
     }
 
     /// Returns the summary; `None` where nothing was recorded.
     pub(super) fn spread(&self) -> Option<Spread> {
         (self.count > 0).then(|| Spread {
             count: self.count,
-            mean_ns: (self.sum / u128::from(self.count)) as u64,
+            mean_ns: self.sum / self.count,
             min_ns: self.least,
             p50_ns: self.quantile(0.50),
             p99_ns: self.quantile(0.99),
@@ -64,7 +73,7 @@ impl Histogram {
 
 /// Returns the octave and the class in it where a value is counted.
 fn place(value: u64) -> (usize, usize) {
-    // Below 128 each value has a class of its own; above, the leading 8 bits choose.
+    // Below 64 each value has a class of its own; above, the leading 7 bits choose.
     let octave = (u64::BITS - value.leading_zeros()).saturating_sub(BITS);
     let class = (value >> octave.saturating_sub(1)) % CLASSES as u64;
     (octave as usize, class as usize)
@@ -82,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_value_is_counted_within_half_a_percent() {
+    fn every_value_is_counted_within_a_percent() {
         for value in (0..64)
             .flat_map(|bit| [1u64 << bit, (1 << bit) + (1 << bit) / 3, u64::MAX >> bit])
             .chain([0])
@@ -90,7 +99,7 @@ mod tests {
             let (octave, class) = place(value);
             let error = middle(octave, class).abs_diff(value);
             assert!(
-                error as f64 <= value as f64 * 0.004,
+                error as f64 <= value as f64 * 0.008,
                 "{value} is counted as {}",
                 middle(octave, class)
             );
@@ -110,12 +119,12 @@ mod tests {
             (10_000, 1_000, 10_000_000, 5_000_500)
         );
         assert!(
-            spread.p50_ns.abs_diff(5_000_000) < 20_000,
+            spread.p50_ns.abs_diff(5_000_000) < 40_000,
             "p50 {}",
             spread.p50_ns
         );
         assert!(
-            spread.p99_ns.abs_diff(9_900_000) < 40_000,
+            spread.p99_ns.abs_diff(9_900_000) < 80_000,
             "p99 {}",
             spread.p99_ns
         );

@@ -56,17 +56,20 @@ impl Meter {
     }
 
     /// Counts a frame that arrives.
+    #[inline]
     pub(crate) fn arrives(&mut self, bytes: u32) {
         self.counts.frames_in += 1;
         self.counts.bytes_in += u64::from(bytes);
     }
 
     /// Counts a frame that is dropped.
+    #[inline]
     pub(crate) fn drops(&mut self, why: Dropped) {
         self.counts.dropped[why as usize] += 1;
     }
 
     /// Records what waits from `now` on.
+    #[inline]
     pub(crate) fn queue(&mut self, now: u64, packets: u64, bytes: u64) {
         self.queue.most_packets = self.queue.most_packets.max(packets);
         self.queue.most_bytes = self.queue.most_bytes.max(bytes);
@@ -74,6 +77,7 @@ impl Meter {
     }
 
     /// Counts a frame that the wire loses or not.
+    #[inline]
     pub(crate) fn reaches_wire(&mut self, lost: bool) {
         self.counts.on_wire += 1;
         self.counts.lost_on_wire += u64::from(lost);
@@ -81,6 +85,7 @@ impl Meter {
     }
 
     /// Counts a frame whose way ends at `now`, and measures its time.
+    #[inline]
     pub(crate) fn leaves<T>(&mut self, flying: &Flying<T>, now: u64) {
         if let End::Out { .. } = flying.end {
             self.asked.record(flying.due.saturating_sub(flying.arrived));
@@ -92,6 +97,7 @@ impl Meter {
     }
 
     /// Counts a frame whose way is cut short, so that its time says nothing.
+    #[inline]
     pub(crate) fn flushes<T>(&mut self, flying: &Flying<T>) {
         match flying.end {
             End::Dropped(why) => self.drops(why),

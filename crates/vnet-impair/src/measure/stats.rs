@@ -93,7 +93,7 @@ pub struct DelayStats {
     pub error: Option<Spread>,
 }
 
-/// A distribution of times in nanoseconds; quantiles are exact to 0.4 %.
+/// A distribution of times in nanoseconds; quantiles are exact to 0.8 %.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Spread {
     /// How many there are.

@@ -10,9 +10,10 @@ pub(super) struct Throughput {
 
 impl Throughput {
     /// Records a frame that leaves at `now`; the line carried so many bytes without a break since the frame before, or 0.
-    pub(super) fn record(&mut self, now: u64, carried: u64) {
+    #[inline]
+    pub(super) fn record(&mut self, now: u64, carried: u32) {
         if carried > 0 {
-            self.bytes += carried;
+            self.bytes += u64::from(carried);
             self.ns += now.saturating_sub(self.last);
         }
         self.last = now;
