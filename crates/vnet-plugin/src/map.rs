@@ -34,7 +34,12 @@ pub struct Map<const KEY: usize, const VALUE: usize, const CAPACITY: usize>(
 struct Table<const KEY: usize, const VALUE: usize, const CAPACITY: usize> {
     header: MapHeader,
     slots: [Slot<KEY, VALUE>; CAPACITY],
+    /// The slot in which a key of each kind was found last. They may be wrong: the host, too, changes slots.
+    hints: [u32; HINTS],
 }
+
+/// Kinds of keys that have a hint of their own.
+const HINTS: usize = 256;
 
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -83,6 +88,7 @@ impl<const KEY: usize, const VALUE: usize, const CAPACITY: usize> Map<KEY, VALUE
                 key: Padded([0; KEY]),
                 value: Padded([0; VALUE]),
             }; CAPACITY],
+            hints: [0; HINTS],
         }))
     }
 
@@ -165,8 +171,25 @@ impl<const KEY: usize, const VALUE: usize, const CAPACITY: usize> Map<KEY, VALUE
 impl<const KEY: usize, const VALUE: usize, const CAPACITY: usize> Table<KEY, VALUE, CAPACITY> {
     /// Returns the slot a key is in, or else the free one it would be put into.
     ///
+    /// A key that was found lately is looked for where it was, which spares its hash.
+    #[inline(always)]
+    fn find(&mut self, key: &[u8; KEY]) -> Option<usize> {
+        let kind = kind(key);
+        let at = self.hints[kind] as usize & (CAPACITY - 1);
+        let slot = &self.slots[at];
+        if slot.key.0 == *key && slot.state == slot_state::USED {
+            return Some(at);
+        }
+        let found = self.search(key)?;
+        self.hints[kind] = found as u32;
+        Some(found)
+    }
+
+    /// Does what [`Table::find`] promises by the key's hash.
+    ///
     /// The host may have left slots marked as deleted: those are passed, and taken where the key is nowhere.
-    fn find(&self, key: &[u8; KEY]) -> Option<usize> {
+    #[inline(never)]
+    fn search(&self, key: &[u8; KEY]) -> Option<usize> {
         let hash = fnv1a(key);
         let mut free = None;
         for step in 0..CAPACITY {
@@ -199,6 +222,24 @@ impl<const KEY: usize, const VALUE: usize, const CAPACITY: usize> Table<KEY, VAL
         self.slots[gap].state = slot_state::EMPTY;
         self.header.count -= 1;
     }
+}
+
+/// Returns a number below [`HINTS`] that is cheap to compute and differs for most keys.
+#[inline(always)]
+fn kind<const KEY: usize>(key: &[u8; KEY]) -> usize {
+    let (words, rest) = key.as_chunks::<8>();
+    let mut last = [0; 8];
+    for (to, from) in last.iter_mut().zip(rest) {
+        *to = *from;
+    }
+    let mut mixed = u64::from_le_bytes(last);
+    for word in words {
+        mixed = (mixed ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+    if words.is_empty() {
+        mixed = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+    (mixed >> 56) as usize
 }
 
 /// The table of maps that `vnet_maps` points at.

@@ -16,9 +16,13 @@ use crate::verdict::Verdict;
 #[repr(C, align(64))]
 struct Arena<const SLOT: usize, const RING: usize>([[u8; SLOT]; RING]);
 
+// The host copies the ring as a whole: whole cache lines are cheaper.
+#[repr(C, align(64))]
+struct Ring<const RING: usize>([Desc; RING]);
+
 /// A plugin's ring and arena.
 pub struct Store<const SLOT: usize, const RING: usize> {
-    ring: UnsafeCell<[Desc; RING]>,
+    ring: UnsafeCell<Ring<RING>>,
     arena: UnsafeCell<Arena<SLOT, RING>>,
 }
 
@@ -52,7 +56,7 @@ impl<const SLOT: usize, const RING: usize> Store<SLOT, RING> {
     #[must_use]
     pub const fn new() -> Self {
         Store {
-            ring: UnsafeCell::new([Self::EMPTY; RING]),
+            ring: UnsafeCell::new(Ring([Self::EMPTY; RING])),
             arena: UnsafeCell::new(Arena([[0; SLOT]; RING])),
         }
     }

@@ -1,6 +1,6 @@
 //! Runs a batch-form plugin: one call judges all frames, which lie in its own memory.
 
-use vnet_abi::{DESC_SIZE, HEADROOM, HOST_RESERVED, export, flags, verdict};
+use vnet_abi::{DESC_SIZE, HEADROOM, HOST_RESERVED, export, flags};
 
 use crate::failure::Failure;
 use crate::frames::{Fate, Frame, Frames, Reason};
@@ -9,12 +9,12 @@ use crate::instance::{Entry, Instance};
 use crate::judge::Judge;
 use crate::layout::Layout;
 use crate::recover::range;
-use crate::ring::{Answer, answer};
+use crate::ring::{Answer, Ring, answer, word};
 use crate::stage::{BATCH_BUDGET, Stage};
 use crate::tally::{Offence, Tally};
 
-/// Flags that take a frame off the shortest way through [`settle`].
-const SPECIAL: u16 = flags::CSUM_DIRTY | flags::DELAY | flags::CSUM_PARTIAL;
+/// Descriptors that are compared with what the host wrote in one go.
+const RUN: usize = 16;
 
 impl Stage {
     #[inline]
@@ -22,12 +22,12 @@ impl Stage {
         if self.instance.is_none() && !self.move_in(frames) {
             return;
         }
-        let n = frames.len();
-        if !self.fill(&frames.list, n, |d| d) {
+        let Some(bytes) = self.fill(&frames.list) else {
             return self.run_odd(frames);
-        }
-        if let Err(failure) = self.offer(frames, n, |d| d, usize::MAX) {
-            self.recover(frames, (0..n).collect(), failure);
+        };
+        self.tally.bytes_in += bytes;
+        if let Err(failure) = self.offer(frames, None, usize::MAX) {
+            self.recover(frames, (0..frames.len()).collect(), failure);
         }
     }
 
@@ -35,6 +35,7 @@ impl Stage {
     #[cold]
     fn move_in(&mut self, frames: &mut Frames) -> bool {
         if !self.revive_if_due() {
+            self.tally.bytes_in += frames.bytes();
             for frame in &mut frames.list {
                 frame.fate = self.fate_without_instance();
                 self.tally.count(frame.fate);
@@ -55,8 +56,9 @@ impl Stage {
         true
     }
 
+    /// Writes the descriptors; returns the frames' bytes, or `None` where not all may be offered.
     #[inline]
-    pub(crate) fn fill(&mut self, frames: &[Frame], n: usize, at: impl Fn(usize) -> usize) -> bool {
+    fn fill(&mut self, frames: &[Frame]) -> Option<u64> {
         let Some(Instance {
             store,
             memory,
@@ -64,20 +66,30 @@ impl Stage {
             ..
         }) = &mut self.instance
         else {
-            return false;
+            return None;
         };
-        ring.fill(memory.data_mut(store), frames, n, at)
+        ring.fill(memory.data_mut(store), frames)
     }
 
-    /// Calls the plugin with the `n` frames that were filled in, and settles them and at most `room` appended ones.
-    ///
-    /// On failure nothing is settled.
-    #[inline]
-    pub(crate) fn offer(
+    /// Fills in the frames of `order` and offers them, as [`Stage::offer`] does; `None` where they cannot be offered.
+    pub(crate) fn offer_some(
         &mut self,
         frames: &mut Frames,
-        n: usize,
-        at: impl Fn(usize) -> usize + Copy,
+        order: &[usize],
+        room: usize,
+    ) -> Option<Result<(), Box<Failure>>> {
+        let list: Vec<_> = order.iter().map(|i| frames.list[*i]).collect();
+        self.fill(&list).map(|_| self.offer(frames, Some(order), room))
+    }
+
+    /// Calls the plugin with the frames that were filled in, and settles them and at most `room` appended ones.
+    ///
+    /// They are those of `order`, else all. On failure nothing is settled.
+    #[inline]
+    fn offer(
+        &mut self,
+        frames: &mut Frames,
+        order: Option<&[usize]>,
         room: usize,
     ) -> Result<(), Box<Failure>> {
         let timer = self.timer();
@@ -90,7 +102,8 @@ impl Stage {
         else {
             return Ok(());
         };
-        let first = frames.list[at(0)];
+        let n = order.map_or(frames.len(), <[_]>::len);
+        let first = frames.list[order.map_or(0, |order| order[0])];
         store.data_mut().now_ns = first.ts_ns;
         allow(store, BATCH_BUDGET);
         let returned = match on_batch.call(&mut *store, (ring.layout.ring as i32, n as i32)) {
@@ -98,29 +111,15 @@ impl Stage {
             Ok(returned) => returned as usize,
             Err(error) => return Err(Failure::of_call(export::ON_BATCH, &error)),
         };
-        let layout = ring.layout;
-        let descs = ring.bytes(memory.data(&*store));
-        settle(
-            self.judge,
-            &mut self.tally,
-            &layout,
-            descs,
-            &mut frames.list,
-            n,
-            at,
-        );
+        let memory = memory.data(&*store);
+        let (judge, tally) = (self.judge, &mut self.tally);
+        match order {
+            None => settle(judge, tally, ring, memory, &mut frames.list),
+            Some(order) => settle_some(judge, tally, ring, memory, &mut frames.list, order),
+        }
         if returned > 0 {
-            append(
-                self.judge,
-                &mut self.tally,
-                &layout,
-                descs,
-                frames,
-                n,
-                returned,
-                room,
-                &first,
-            );
+            let (layout, descs) = (ring.layout, ring.bytes(memory));
+            append(judge, tally, &layout, descs, frames, n, returned, room, &first);
         }
         self.timed(timer, n);
         Ok(())
@@ -130,6 +129,7 @@ impl Stage {
     #[cold]
     fn run_odd(&mut self, frames: &mut Frames) {
         let stride = self.stride;
+        self.tally.bytes_in += frames.bytes();
         let mut order = Vec::new();
         let Some(instance) = &mut self.instance else {
             return;
@@ -155,64 +155,84 @@ impl Stage {
             frame.fate = Fate::Drop(reason);
             self.tally.count(frame.fate);
         }
-        let n = order.len();
-        if n > 0 && self.fill(&frames.list, n, |d| order[d]) {
-            let offered = self.offer(frames, n, |d| order[d], usize::MAX);
-            if let Err(failure) = offered {
-                self.recover(frames, order, failure);
-            }
+        if let Some(Err(failure)) = self.offer_some(frames, &order, usize::MAX) {
+            self.recover(frames, order, failure);
         }
     }
 }
 
-/// Settles the `n` frames of a normal return.
+/// Settles the frames of a normal return.
 #[inline]
-fn settle(
+fn settle(judge: Judge, tally: &mut Tally, ring: &mut Ring, memory: &[u8], frames: &mut [Frame]) {
+    let layout = ring.layout;
+    let descs = ring.bytes(memory);
+    if let Some(first) = descs.first_chunk() {
+        ring.note(answer(first).verdict);
+    }
+    let runs = descs.chunks(RUN * layout.desc_size);
+    for (r, (frames, descs)) in frames.chunks_mut(RUN).zip(runs).enumerate() {
+        let descs = &descs[..frames.len() * layout.desc_size];
+        if ring.passed(descs, r * RUN) {
+            for frame in frames.iter_mut() {
+                frame.fate = Fate::Pass;
+            }
+            tally.passed += frames.len() as u64;
+        } else {
+            settle_each(judge, tally, &layout, descs, r * RUN, frames);
+        }
+    }
+}
+
+/// Settles those frames of a normal return that `order` names.
+#[cold]
+fn settle_some(
+    judge: Judge,
+    tally: &mut Tally,
+    ring: &mut Ring,
+    memory: &[u8],
+    frames: &mut [Frame],
+    order: &[usize],
+) {
+    let mut list: Vec<_> = order.iter().map(|i| frames[*i]).collect();
+    settle(judge, tally, ring, memory, &mut list);
+    for (i, frame) in order.iter().zip(list) {
+        frames[*i] = frame;
+    }
+}
+
+/// Settles the frames in the slots from `first` on, one by one.
+fn settle_each(
     judge: Judge,
     tally: &mut Tally,
     layout: &Layout,
     descs: &[u8],
+    first: usize,
     frames: &mut [Frame],
-    n: usize,
-    at: impl Fn(usize) -> usize,
 ) {
-    let (mut passed, mut dropped) = (0_u64, 0_u64);
-    let (arena, slot) = (layout.arena as u64, layout.slot as u64);
-    let mut start = arena;
-    for (d, desc) in descs.chunks_exact(layout.desc_size).take(n).enumerate() {
-        let Some(desc) = desc.first_chunk::<DESC_SIZE>() else {
-            continue;
-        };
-        let answer = answer(desc);
-        let frame = &mut frames[at(d)];
-        let inside = u64::from(answer.off).wrapping_sub(start);
-        // A frame before its slot wraps to a number beyond any slot.
-        let placed = inside >= HOST_RESERVED as u64
-            && inside < slot
-            && inside + u64::from(answer.len) <= slot
-            && answer.len != 0
-            && (answer.flags ^ frame.flags) & SPECIAL == 0;
-        start = start.wrapping_add(slot);
-        let passes = answer.verdict == verdict::PASS || answer.verdict == verdict::UNSET;
-        let drops = answer.verdict == verdict::DROP && answer.reason == 0;
-        if placed && (passes || drops) {
-            frame.off = u64::from(answer.off).wrapping_sub(arena) as u32;
-            frame.len = answer.len;
-            frame.mark = answer.mark;
-            frame.fate = if passes {
-                Fate::Pass
-            } else {
-                Fate::Drop(Reason::Plugin(0))
-            };
-            passed += u64::from(passes);
-            dropped += u64::from(drops);
+    let (mut passed, mut redirected) = (0_u64, 0_u64);
+    let arena = layout.arena as u64;
+    let descs = descs.chunks_exact(layout.desc_size);
+    for (d, (frame, desc)) in frames.iter_mut().zip(descs).enumerate() {
+        let Some(desc) = desc.first_chunk() else { continue };
+        let (place, mark) = (word::<0>(desc), word::<24>(desc));
+        let (state, ports) = ((word::<8>(desc) >> 32) as u32, word::<16>(desc));
+        let told = u64::from(frame.off).wrapping_add(arena) & 0xffff_ffff | u64::from(frame.len) << 32;
+        let flags = u32::from(frame.flags) << 16;
+        // It lies where it lay, which was checked before the call, and nothing is asked for but a verdict.
+        if place == told && state & !0xff == flags && mark == u64::from(frame.mark) {
+            let (verdict, out_port, reason) = (state as u8, (ports >> 16) as u16, (ports >> 48) as u16);
+            frame.fate = judge.fate(verdict, out_port, reason, frame.port, tally);
+            match frame.fate {
+                Fate::Pass => passed += 1,
+                Fate::Redirect(_) => redirected += 1,
+                fate => tally.count(fate),
+            }
         } else {
-            settle_special(judge, tally, layout, d, &answer, frame);
+            settle_special(judge, tally, layout, first + d, &answer(desc), frame);
         }
     }
     tally.passed += passed;
-    tally.dropped += dropped;
-    tally.plain += dropped;
+    tally.redirected += redirected;
 }
 
 #[inline(never)]

@@ -19,6 +19,8 @@ const LOCALS_PER_BYTE: u64 = 8;
 pub(crate) struct Effort {
     loops: u64,
     locals: u64,
+    /// A function grows the memory.
+    pub(crate) grows_memory: bool,
 }
 
 impl Effort {
@@ -41,6 +43,7 @@ impl Effort {
                 | Operator::BrTable { .. } => {
                     branches += 1;
                 }
+                Operator::MemoryGrow { .. } => self.grows_memory = true,
                 _ => {}
             }
         }

@@ -97,7 +97,10 @@ impl Reason {
 }
 
 /// One frame that lies in a stage's [`Arena`].
+///
+/// What every call reads lies together, so that it is read in few moves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 pub struct Frame {
     /// First byte, counted from the start of [`Arena::bytes`].
     pub off: u32,
@@ -109,22 +112,24 @@ pub struct Frame {
     pub flags: u16,
     /// Payload bytes of each segment of a super-frame.
     pub gso_size: u16,
-    /// A number that plugins carry along the chain.
-    pub mark: u32,
-    /// Arrival time on the lab's clock, in nanoseconds.
-    pub ts_ns: u64,
-    /// The answer.
-    pub fate: Fate,
-    /// The plugin asks that the frame, where it is not dropped, be held for so many microseconds after the whole
-    /// chain; 0 is none, [`DELAY_MAX_US`](vnet_abi::DELAY_MAX_US) the most.
-    pub delay_us: u32,
     /// The plugin asks the host to recompute the checksums.
     pub csum_dirty: bool,
     /// The plugin finished the partial checksum; the flag `CSUM_PARTIAL` is then cleared too.
     pub csum_finished: bool,
+    /// A number that plugins carry along the chain.
+    pub mark: u32,
+    /// The plugin asks that the frame, where it is not dropped, be held for so many microseconds after the whole
+    /// chain; 0 is none, [`DELAY_MAX_US`](vnet_abi::DELAY_MAX_US) the most.
+    pub delay_us: u32,
+    /// Arrival time on the lab's clock, in nanoseconds.
+    pub ts_ns: u64,
+    /// The answer.
+    pub fate: Fate,
     /// The plugin made this frame.
     pub appended: bool,
 }
+
+const _: () = assert!(size_of::<Frame>() == 40);
 
 /// A batch: the frames the engine pushed, then those a plugin appended.
 #[derive(Clone, Debug, Default)]
@@ -141,6 +146,11 @@ impl Frames {
         }
     }
 
+    /// Returns the bytes of all frames.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.list.iter().map(|frame| u64::from(frame.len)).sum()
+    }
+
     /// Removes every frame and keeps the room.
     #[inline]
     pub fn clear(&mut self) {
@@ -151,6 +161,12 @@ impl Frames {
     #[inline]
     pub fn push(&mut self, frame: Frame) {
         self.list.push(frame);
+    }
+
+    /// Adds frames at the end.
+    #[inline]
+    pub fn extend_from_slice(&mut self, frames: &[Frame]) {
+        self.list.extend_from_slice(frames);
     }
 
     /// Returns how many frames there are.

@@ -139,7 +139,7 @@ impl<'a> Starting<'a> {
                 (
                     Entry::Batch {
                         on_batch,
-                        ring: Ring::new(layout),
+                        ring: Ring::new(layout, self.memory.data(&*self.store)),
                     },
                     layout.arena as u32,
                     layout.arena_len,

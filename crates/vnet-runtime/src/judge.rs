@@ -15,6 +15,7 @@ pub(crate) struct Judge {
 
 impl Judge {
     /// Returns the fate that a verdict means for a frame that arrived on `arrival`; counts a verdict that breaks a rule.
+    #[inline]
     pub(crate) fn fate(
         self,
         verdict: u8,

@@ -37,6 +37,7 @@ mod effort;
 mod error;
 mod exports;
 mod failure;
+mod fixed;
 mod frames;
 mod guest;
 mod imports;

@@ -9,6 +9,7 @@ use wasmtime::InstancePre;
 use crate::cache::Cache;
 use crate::error::{PluginError, Refusal};
 use crate::exports::{self, Form};
+use crate::fixed::fixed;
 use crate::guest::Guest;
 use crate::imports;
 use crate::manifest::Manifest;
@@ -116,11 +117,15 @@ impl Module {
 
 fn build(bytes: &[u8], name: &str, options: &LoadOptions) -> Result<Inner, Refusal> {
     let wasm = source::binary(bytes, options)?;
-    let manifest = match screen(&wasm, options)? {
+    let screened = screen(&wasm, options)?;
+    let manifest = match screened.manifest {
         Some(json) => Manifest::parse(json, name)?,
         None => Manifest::absent(name),
     };
-    let module = compile(&wasm, options)?;
+    let module = match fixed(&wasm, &screened.memory) {
+        Some(fixed) => compile(&fixed, options)?,
+        None => compile(&wasm, options)?,
+    };
     let form = exports::check(&module)?;
     imports::check(&module, &manifest, form)?;
     let pre = link(&module).map_err(|error| Refusal::new(format!("cannot be linked: {error:#}")))?;

@@ -43,13 +43,10 @@ impl Stage {
             for (d, i) in rest.iter().enumerate() {
                 carry(&spare, instance.slots(), &mut frames.list[*i], d, stride);
             }
-            let n = rest.len();
-            if !self.fill(&frames.list, n, |d| rest[d]) {
-                break;
-            }
             let known = frames.len();
-            match self.offer(frames, n, |d| rest[d], self.slots - offered) {
-                Ok(()) => {
+            match self.offer_some(frames, &rest, self.slots - offered) {
+                None => break,
+                Some(Ok(())) => {
                     let Some(instance) = &mut self.instance else { break };
                     for i in rest {
                         carry(instance.slots(), &mut spare, &mut frames.list[i], home[i], stride);
@@ -59,7 +56,7 @@ impl Stage {
                     }
                     break;
                 }
-                Err(again) => (failure, order) = (again, rest),
+                Some(Err(again)) => (failure, order) = (again, rest),
             }
         }
         if let Some(instance) = &mut self.instance {

@@ -7,24 +7,38 @@ use wasmparser::{Encoding, MemoryType, Parser, Payload, TableType, TypeRef};
 
 use crate::effort::Effort;
 use crate::error::Refusal;
+use crate::fixed::Declared;
 use crate::guest::{TABLE_ELEMENTS, TABLES};
 use crate::options::LoadOptions;
 use crate::runtime::MEMORY_CAP;
 
 const PAGE: u64 = 65_536;
+/// Bytes of a module's magic number and version.
+const HEADER: usize = 8;
 /// Most functions of a module; the smallest take the compiler about 20 µs each.
 const FUNCTIONS_MAX: u32 = 20_000;
 
-/// Walks over a binary module and returns the bytes of its manifest.
-pub(crate) fn screen<'a>(wasm: &'a [u8], options: &LoadOptions) -> Result<Option<&'a [u8]>, Refusal> {
-    let mut manifest = None;
+/// What was found in a module.
+#[derive(Default)]
+pub(crate) struct Screened<'a> {
+    /// The bytes of its manifest.
+    pub(crate) manifest: Option<&'a [u8]>,
+    pub(crate) memory: Declared,
+}
+
+/// Walks over a binary module.
+pub(crate) fn screen<'a>(wasm: &'a [u8], options: &LoadOptions) -> Result<Screened<'a>, Refusal> {
+    let mut found = Screened::default();
+    let mut section_start = HEADER;
     let mut memories = 0;
     let mut tables = 0;
     let mut function = 0;
     let mut types = Types::default();
     let mut effort = Effort::default();
     for payload in Parser::new(0).parse_all(wasm) {
-        match payload.map_err(|error| malformed(&error))? {
+        let payload = payload.map_err(|error| malformed(&error))?;
+        let section_end = payload.as_section().map(|(_, range)| range.end);
+        match payload {
             Payload::Version {
                 encoding: Encoding::Component,
                 ..
@@ -35,7 +49,7 @@ pub(crate) fn screen<'a>(wasm: &'a [u8], options: &LoadOptions) -> Result<Option
                 );
             }
             Payload::CustomSection(section) if section.name() == MANIFEST_SECTION => {
-                let before = manifest.replace(section.data());
+                let before = found.manifest.replace(section.data());
                 if before.is_some() {
                     return Err(Refusal::new(format!(
                         "has two custom sections {MANIFEST_SECTION}; one is the most"
@@ -73,7 +87,10 @@ pub(crate) fn screen<'a>(wasm: &'a [u8], options: &LoadOptions) -> Result<Option
             Payload::MemorySection(section) => {
                 for memory in section {
                     memories += 1;
-                    check_memory(&memory.map_err(|error| malformed(&error))?, memories)?;
+                    let memory = memory.map_err(|error| malformed(&error))?;
+                    check_memory(&memory, memories)?;
+                    found.memory.initial = memory.initial;
+                    found.memory.section = section_start..section_end.unwrap_or(section_start);
                 }
             }
             Payload::TableSection(section) => {
@@ -104,8 +121,11 @@ pub(crate) fn screen<'a>(wasm: &'a [u8], options: &LoadOptions) -> Result<Option
             }
             _ => {}
         }
+        // The end of one section is the start of the next; functions lie within one.
+        section_start = section_end.unwrap_or(section_start);
     }
-    Ok(manifest)
+    found.memory.grows = effort.grows_memory;
+    Ok(found)
 }
 
 /// How many parameters each function has.

@@ -13,6 +13,7 @@ impl Stage {
     pub(crate) fn run_simple(&mut self, frames: &mut Frames) {
         self.revive_if_due();
         let n = frames.len();
+        self.tally.bytes_in += frames.bytes();
         let timer = self.timer();
         if let Some(instance) = &mut self.instance {
             instance.store.data_mut().now_ns = frames.list[0].ts_ns;
