@@ -15,6 +15,8 @@ mod impaired;
 mod model;
 #[cfg(test)]
 mod rig;
+#[cfg(test)]
+mod speed;
 
 use std::collections::VecDeque;
 
