@@ -23,7 +23,7 @@ from rows import GROUPS, Row
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-METRICS = ("tcp", "frames", "rtt", "memory")
+METRICS = ("tcp", "frames", "rtt", "memory", "calls")
 PARTS = (*METRICS, "labs", "links")
 Samples = dict[str, dict[str, list[float]]]
 
@@ -58,18 +58,24 @@ def judge(row: Row, samples: Samples) -> dict[str, Any] | None:
     sides = samples.get(row.metric)
     if sides is None:
         return None
-    found: dict[str, Any] = {"what": row.side}
+    found: dict[str, Any] = {"what": row.label or row.side}
     bars = {"at_least": row.at_least, "at_most": row.at_most, "stretch": row.stretch}
     if row.side not in sides or (row.over and row.over not in sides):
         # A side that could not be measured meets no bar.
-        return found | ({"over": row.over} if row.over else {}) | bars | {"met": not row.at_least and not row.at_most}
+        return (
+            found
+            | ({"over": row.over} if row.over else {})
+            | bars
+            | {"met": row.at_least is None and row.at_most is None}
+        )
     held = estimate(sides[row.side])
     found["value"] = held._asdict()
     if row.over:
         held = estimate([a / b for a, b in zip(sides[row.side], sides[row.over], strict=True)])
         found |= {"over": row.over, "ratio": held._asdict()}
-    met = (not row.at_least or held.low >= row.at_least) and (not row.at_most or held.high <= row.at_most)
-    return found | bars | {"met": met}
+    high_enough = row.at_least is None or held.low >= row.at_least
+    low_enough = row.at_most is None or held.high <= row.at_most
+    return found | bars | {"met": high_enough and low_enough}
 
 
 def table(parts: dict[str, Samples]) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ def describe(peers_python: str, openvswitch: str) -> dict[str, str]:
     """Return processor, kernel and versions, by name."""
     processor = Path("/proc/cpuinfo").read_text()
     memory = Path("/proc/meminfo").read_text()
+    libraries = "LD_LIBRARY_PATH=" + ":".join(map(str, Path(openvswitch or "/nonexistent").glob("usr/lib/*-linux-gnu")))
     found = {
         "cpu": first(r"^model name\s*: (.*)$", processor) or platform.machine(),
         "cpus": str(processor.count("\nprocessor") + processor.startswith("processor")),
@@ -32,7 +33,7 @@ def describe(peers_python: str, openvswitch: str) -> dict[str, str]:
         "wasmtime": first(r'name = "wasmtime"\nversion = "(.*)"', (ROOT / "Cargo.lock").read_text()),
         "ip": said(r"iproute2-([^\s,]+)", "ip", "-V"),
         "Mininet": said(r"(\d[\d.]*)", "mn", "--version"),
-        "Open vSwitch": said(r"(\d[\d.]*)", f"{openvswitch}/usr/bin/ovs-vsctl", "--version"),
+        "Open vSwitch": said(r"(\d[\d.]*)", "env", libraries, f"{openvswitch}/usr/bin/ovs-vsctl", "--version"),
     }
     packages = (
         "from importlib.metadata import version as v\nfor p in ('scapy', 'python-pytun', 'pyroute2'): print(p, v(p))"

@@ -25,11 +25,8 @@ def number(value: float) -> str:
 
 def bar(row: dict[str, Any]) -> str:
     """Write what a row is held to."""
-    if row["at_least"] is not None:
-        return f"≥ {row['at_least']:g}" + (f" (stretch {row['stretch']:g})" if row["stretch"] else "")
-    if row["at_most"] is not None:
-        return f"≤ {row['at_most']:g}" + (f" (stretch {row['stretch']:g})" if row["stretch"] else "")
-    return ""
+    bounds = [f"{sign} {row[end]:.3g}" for sign, end in (("≥", "at_least"), ("≤", "at_most")) if row[end] is not None]
+    return ", ".join(bounds) + (f" (stretch {row['stretch']:g})" if row["stretch"] else "")
 
 
 def cells(row: dict[str, Any]) -> tuple[str, str, str, str]:

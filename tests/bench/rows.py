@@ -19,6 +19,7 @@ class Row:
     at_least: float | None = None
     at_most: float | None = None
     stretch: float | None = None
+    label: str | None = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ WIRE = "TAP wire, drop_bcast"
 URING = "io_uring TAP loop"
 
 REST = (
+    "lab link, drop_bcast, as root",
     "kernel bridge",
     "TAP wire",
     "TAP wire, drop_bcast in simple form",
@@ -61,6 +63,109 @@ def beside_veth(metric: str, *first: Row) -> tuple[Row, ...]:
     return (*first, *(Row(metric, side, VETH if side != VETH else None) for side in sides if side not in given))
 
 
+# Milliseconds that a frame of 1514 bytes takes at 10 Mbit/s.
+DRAIN = 1514 * 8 / 10e6 * 1e3
+LOADS = ("10 % load", "50 % load")
+DELAYS = ("1 ms", "10 ms", "100 ms")
+
+
+def delay_rows(metric: str, noise: str, bound: float) -> tuple[Row, ...]:
+    """Return the error of each delay under each load, and what the machine adds by itself."""
+    errors = (Row(metric, f"{delay}, {load}", at_most=bound) for load in LOADS for delay in DELAYS)
+    return (*errors, *(Row(noise, load, label=f"the machine's own, taken off, {load}") for load in LOADS))
+
+
+LINKS = (
+    Group(
+        "Links: error of the delay, median of 500 frames",
+        "ms",
+        (
+            *delay_rows("delay_p50", "noise_p50", 0.1),
+            Row("thousand_p50", "1000 links", at_most=0.1, label="10 ms on 1000 links"),
+        ),
+        "links",
+    ),
+    Group(
+        "Links: error of the delay, 99th percentile",
+        "ms",
+        (
+            *delay_rows("delay_p99", "noise_p99", 1),
+            Row("thousand_p99", "1000 links", at_most=1, label="10 ms on 1000 links"),
+        ),
+        "links",
+    ),
+    Group(
+        "Links: TCP with 10 ms each way, share of what the bandwidth-delay product allows",
+        "",
+        (Row("tcp", "a window of 1 MB", at_least=0.95), Row("tcp", "100 Mbit/s", at_least=0.95)),
+        "links",
+    ),
+    Group(
+        "Links: error of the rate",
+        "%",
+        tuple(Row("rate", f"{rate} Mbit/s", at_most=2) for rate in (1, 10, 100, 1000)),
+        "links",
+    ),
+    Group(
+        "Links: loss of 100,000 frames, deviation from what was asked (99 % of draws are within 2.58)",
+        "standard deviations",
+        (
+            *(Row("loss", f"{percent} %", at_most=2.58) for percent in (0.1, 1, 10, 50)),
+            *(
+                Row("bursts", f"p 1 %, r {r} %", at_most=2.58, label=f"Gilbert-Elliott p 1 %, r {r} %: mean burst")
+                for r in (50, 20)
+            ),
+        ),
+        "links",
+    ),
+    Group(
+        "Links: counted otherwise than seen, of 20,000 frames",
+        "frames",
+        tuple(Row("counted", what, at_most=0) for what in ("duplicates", "corrupted frames", "reordered frames")),
+        "links",
+    ),
+    Group(
+        "Links: 10 Mbit/s, 10 ms each way, a stream fills the queue: round trip",
+        "ms",
+        (
+            Row("bloat_rtt", "queue 20", at_least=20 + 20 * DRAIN / 2, at_most=22 + 20 * DRAIN),
+            Row("bloat_rtt", "queue 100", at_least=20 + 100 * DRAIN / 2, at_most=22 + 100 * DRAIN),
+            Row("bloat_rtt", "queue 1000", at_least=20 + 1000 * DRAIN / 2, at_most=22 + 1000 * DRAIN),
+            Row("bloat_rtt", "CoDel", at_most=40),
+        ),
+        "links",
+    ),
+    Group(
+        "Links: the same, most packets waiting in each span of the queue's series",
+        "packets",
+        (
+            Row("bloat_queue", "queue 20", at_least=10, at_most=20),
+            Row("bloat_queue", "queue 100", at_least=50, at_most=100),
+            Row("bloat_queue", "queue 1000", at_least=500, at_most=1000),
+            Row("bloat_queue", "CoDel", at_most=40),
+        ),
+        "links",
+    ),
+    Group(
+        "Links: the same, a page of 64 KiB",
+        "ms",
+        tuple(Row("bloat_page", name) for name in ("queue 20", "queue 100", "queue 1000", "CoDel")),
+        "links",
+    ),
+    Group(
+        "Links: 1000 impaired links, 20 frames/s each: CPU time of the process",
+        "% of a core",
+        (Row("thousand_cpu", "1000 links"),),
+        "links",
+    ),
+    Group(
+        "Links: the same, memory for each link",
+        "kB",
+        (Row("thousand_memory", "1000 links"),),
+        "links",
+    ),
+)
+
 GROUPS = (
     Group(
         "TCP, one connection",
@@ -80,7 +185,7 @@ GROUPS = (
         "packets",
     ),
     Group(
-        "60-byte frames: CPU time for each of the thread between two TAPs",
+        "60-byte frames: CPU time for each of the thread in between",
         "ns",
         (
             Row("cpu", WIRE, "TAP wire", at_most=1.05),
@@ -89,6 +194,36 @@ GROUPS = (
             Row("cpu", "TAP wire, drop_bcast in simple form", "TAP wire"),
             Row("cpu", URING),
             Row("cpu", "plain TAP loop"),
+            Row("cpu", LINK, WIRE),
+            Row("cpu", LINK, "lab link, drop_bcast, as root"),
+        ),
+        "packets",
+    ),
+    Group(
+        "TCP: CPU time of the same thread for each 1448 bytes",
+        "ns",
+        (
+            Row("tcp_cpu", WIRE, "plain TAP loop"),
+            Row("tcp_cpu", LINK, "plain TAP loop"),
+            Row("tcp_cpu", BIG, "plain TAP loop"),
+            Row("tcp_cpu", "TAP wire, drop_bcast in simple form"),
+            Row("tcp_cpu", "plain TAP loop"),
+        ),
+        "packets",
+    ),
+    Group(
+        "System calls by themselves, 60-byte frames: CPU time for each",
+        "ns",
+        tuple(
+            Row("calls", what)
+            for what in (
+                "read from a TAP",
+                "write to a TAP, the frame dropped",
+                "poll that finds a frame",
+                "recvmmsg of 64 from a packet socket",
+                "sendmsg to a packet socket, the frame dropped",
+                "copy of 1500 bytes",
+            )
         ),
         "packets",
     ),
@@ -144,15 +279,19 @@ GROUPS = (
         "Labs: 1000 hosts, and ping_all over 50",
         "s",
         (
-            Row("up", "20 switches x 50 hosts", at_most=3),
-            Row("down", "20 switches x 50 hosts", at_most=1.5),
-            Row("up", "1 switch x 1000 hosts", at_most=3),
-            Row("down", "1 switch x 1000 hosts", at_most=1.5),
-            Row("ping_all", "vnet as a user", at_most=3),
+            Row("up", "20 switches x 50 hosts", at_most=3, label="20 switches x 50 hosts, made"),
+            Row("down", "20 switches x 50 hosts", at_most=1.5, label="20 switches x 50 hosts, down, namespaces freed"),
+            Row("up", "1 switch x 1000 hosts", at_most=3, label="1 switch x 1000 hosts, made"),
+            Row("down", "1 switch x 1000 hosts", at_most=1.5, label="1 switch x 1000 hosts, down, namespaces freed"),
+            Row("ping_all", "vnet as a user", at_most=3, label="ping_all, 50 hosts"),
         ),
         "labs",
     ),
     Group(
-        "Labs: memory of an idle host, the kernel's included", "MB", (Row("memory", "1 switch x 1000 hosts"),), "labs"
+        "Labs: memory of an idle host, the kernel's included",
+        "MB",
+        (Row("host_memory", "1 switch x 1000 hosts", at_most=0.5),),
+        "labs",
     ),
+    *LINKS,
 )

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 from peer import ready
 
@@ -21,7 +22,7 @@ def main() -> None:
         environment = os.environ | {
             **{f"OVS_{what}DIR": folder for what in ("RUN", "LOG", "DB", "SYSCONF")},
             "PATH": f"{place}/usr/sbin:{place}/usr/bin:{place}/usr/lib/openvswitch-switch:{os.environ['PATH']}",
-            "LD_LIBRARY_PATH": f"{place}/usr/lib/x86_64-linux-gnu:{place}/usr/lib/aarch64-linux-gnu" if place else "",
+            "LD_LIBRARY_PATH": ":".join(map(str, Path(place or "/nonexistent").glob("usr/lib/*-linux-gnu"))),
         }
         schema = f"{place}/usr/share/openvswitch/vswitch.ovsschema"
         database = f"{folder}/db.sock"

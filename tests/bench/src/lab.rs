@@ -17,6 +17,7 @@ use vnet_topology::{EndSpec, LinkSpec, NodeKind, NodeSpec, Spec};
 
 use crate::peer::{Peer, Places, without_offloads};
 use crate::plain::PlainLoop;
+use crate::uring::UringLoop;
 
 pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -26,8 +27,9 @@ pub const B: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
 pub const A: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 1);
 /// Interfaces of the third namespace.
 const PORTS: [&str; 2] = ["pa", "pb"];
-const MAC_A: Mac = Mac([2, 0, 0, 0, 0x99, 1]);
-const MAC_B: Mac = Mac([2, 0, 0, 0, 0x99, 2]);
+/// Ethernet addresses of the two sides.
+pub const MAC_A: Mac = Mac([2, 0, 0, 0, 0x99, 1]);
+pub const MAC_B: Mac = Mac([2, 0, 0, 0, 0x99, 2]);
 
 /// What lies between the two namespaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,14 +40,25 @@ pub enum Between {
     Bridge,
     /// Two TAPs joined by a plain loop of `read` and `write`, without offloads.
     Plain,
+    /// The same with a virtio-net header, all offloads and an io_uring for the writes.
+    Uring,
     /// Two TAPs joined by a vnet wire, with this plugin file of the repository's `plugins`.
     Wire(Option<&'static str>),
-    /// A link of an ordinary user's lab: the kernel moves its frames, or the engine because of this plugin file.
-    Link(Option<&'static str>),
+    /// A link of a lab: the kernel moves its frames, or the engine because of this plugin file.
+    Link(Option<&'static str>, Tuning),
     /// Two veth pairs and a program of `tests/bench/peers` with these arguments in a third namespace.
     Peer(&'static str, &'static [&'static str], Offloads),
     /// A program that makes the two TAPs itself.
     TapPeer(&'static str),
+}
+
+/// What else a link is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tuning {
+    /// Nothing, in an ordinary user's lab.
+    None,
+    /// To be root's.
+    Root,
 }
 
 /// Whether a peer takes frames whose checksums and segmentation are still to be done.
@@ -59,8 +72,9 @@ enum Hop {
     Kernel,
     Bridge { _ns: NetNs },
     Plain(PlainLoop),
+    Uring(UringLoop),
     Wire(Pipeline),
-    Lab { _network: Network },
+    Lab { _network: Network, plugin: bool },
     Peer { _peer: Peer, _ns: NetNs },
 }
 
@@ -82,8 +96,8 @@ impl Lab {
     pub fn build(path: Between, places: &Places) -> Result<Self> {
         let (mut a, mut b) = (NetNs::create()?, NetNs::create()?);
         let hop = match path {
-            Between::Link(plugin) => {
-                let network = link()?;
+            Between::Link(plugin, tuning) => {
+                let network = link(tuning)?;
                 if let Some(file) = plugin {
                     let at = At::Link("link".into());
                     network.attach(&at, stage(&places.plugins.join(file), 2)?, Direction::Both, None)?;
@@ -91,7 +105,10 @@ impl Lab {
                 let lab = network.lab()?;
                 a = lab.netns(network.space("a")?)?;
                 b = lab.netns(network.space("b")?)?;
-                Hop::Lab { _network: network }
+                Hop::Lab {
+                    _network: network,
+                    plugin: plugin.is_some(),
+                }
             }
             Between::Veth => {
                 let spec = VethSpec {
@@ -128,6 +145,10 @@ impl Lab {
             Between::Plain => {
                 let loop_ = PlainLoop::start(tap(&a, false)?.into_fd(), tap(&b, false)?.into_fd())?;
                 Hop::Plain(loop_)
+            }
+            Between::Uring => {
+                let loop_ = UringLoop::start(tap(&a, true)?.into_fd(), tap(&b, true)?.into_fd())?;
+                Hop::Uring(loop_)
             }
             Between::Wire(plugin) => {
                 let pipeline = wire(&a, &b)?;
@@ -174,19 +195,22 @@ impl Lab {
         Ok(Self { a, b, hop })
     }
 
-    /// What the thread in between has done so far; `None` where the kernel carries the frames.
+    /// What the thread in between has done so far; `None` where the kernel carries the frames, or another process.
     pub fn work(&self) -> Result<Option<Work>> {
         Ok(match &self.hop {
-            Hop::Kernel | Hop::Bridge { .. } | Hop::Lab { .. } | Hop::Peer { .. } => None,
+            Hop::Kernel | Hop::Bridge { .. } | Hop::Peer { .. } => None,
             Hop::Plain(plain) => Some(plain.work()),
-            Hop::Wire(pipeline) => {
-                let stats = pipeline.stats()?;
-                let frames = stats.ports.iter().map(|p| p.rx_packets).sum();
-                Some(Work {
-                    cpu: Duration::from_nanos(stats.worker_cpu_ns),
-                    frames,
-                })
-            }
+            Hop::Uring(uring) => Some(uring.work()),
+            Hop::Wire(pipeline) => Some(Work {
+                cpu: workers_cpu_time()?,
+                frames: pipeline.stats()?.ports.iter().map(|p| p.rx_packets).sum(),
+            }),
+            Hop::Lab { plugin: false, .. } => None,
+            // What the link drops was dropped by its socket: the engine has not seen it.
+            Hop::Lab { .. } => Some(Work {
+                cpu: workers_cpu_time()?,
+                frames: self.delivered()?,
+            }),
         })
     }
 
@@ -196,7 +220,25 @@ impl Lab {
     }
 }
 
-fn tap(ns: &NetNs, vnet_hdr: bool) -> Result<TunTap> {
+/// Returns the CPU time of the engine's threads, whose names begin with `vnet-worker`: of the side at work, for the others are idle.
+fn workers_cpu_time() -> Result<Duration> {
+    let mut sum = 0;
+    for task in std::fs::read_dir("/proc/self/task")? {
+        let task = task?.path();
+        // A thread may end in between.
+        let Ok(name) = std::fs::read_to_string(task.join("comm")) else {
+            continue;
+        };
+        if name.starts_with("vnet-worker") {
+            let schedstat = std::fs::read_to_string(task.join("schedstat"))?;
+            sum += schedstat.split(' ').next().unwrap_or("0").parse::<u64>()?;
+        }
+    }
+    Ok(Duration::from_nanos(sum))
+}
+
+/// Makes a TAP named `end` in a namespace.
+pub fn tap(ns: &NetNs, vnet_hdr: bool) -> Result<TunTap> {
     let config = TunConfig {
         vnet_hdr,
         ..TunConfig::new("end", Mode::Tap)
@@ -217,7 +259,7 @@ fn wire(a: &NetNs, b: &NetNs) -> Result<Pipeline> {
 }
 
 /// Starts a lab of two hosts without addresses and a link.
-fn link() -> Result<Network> {
+fn link(tuning: Tuning) -> Result<Network> {
     let end = |node: &str| EndSpec {
         interface: Some("end".into()),
         ..EndSpec::new(node)
@@ -236,7 +278,7 @@ fn link() -> Result<Network> {
     };
     let network = Network::new(NetworkOptions {
         spec,
-        rootless: Some(true),
+        rootless: Some(tuning != Tuning::Root),
     })?;
     network.start(&never)?;
     Ok(network)

@@ -3,12 +3,14 @@
 //! It prints samples as JSON, metric → side → one number a round; `tests/bench/bench.py` runs it and holds them to their bars.
 #![forbid(unsafe_code)]
 
+mod calls;
 mod lab;
 mod memory;
 mod peer;
 mod plain;
 mod sides;
 mod traffic;
+mod uring;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -56,6 +58,8 @@ enum Metric {
     Rtt,
     /// Plugins by themselves, ns a packet.
     Memory,
+    /// System calls by themselves, ns a frame.
+    Calls,
 }
 
 /// Metric → side → one number a round.
@@ -110,7 +114,13 @@ fn measure(args: &Args) -> Result<Samples> {
                 let (name, lab) = &labs[(i + round) % labs.len()];
                 let mut measured = || -> Result<()> {
                     match metric {
-                        Metric::Tcp => keep("tcp", name, traffic::tcp(lab, time)? / 1e9),
+                        Metric::Tcp => {
+                            let stream = traffic::tcp(lab, time)?;
+                            keep("tcp", name, stream.bits_per_s / 1e9);
+                            if let Some(ns) = stream.cpu_ns {
+                                keep("tcp_cpu", name, ns);
+                            }
+                        }
                         Metric::Rtt => keep("rtt", name, traffic::round_trip(lab, time / 2)?),
                         _ => {
                             let flood = traffic::flood(lab, time)?;
@@ -129,6 +139,11 @@ fn measure(args: &Args) -> Result<Samples> {
             for (name, file, bytes) in memory::ROWS {
                 let ns = memory::ns_per_packet(&args.plugins.join(file), *bytes, time / 2)?;
                 keep("memory", name, ns);
+            }
+        }
+        if asked(Metric::Calls) {
+            for (name, ns) in calls::ns_per_frame()? {
+                keep("calls", name, ns);
             }
         }
         eprintln!("packets: round {} of {}", round + 1, args.rounds);

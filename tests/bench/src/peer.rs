@@ -9,7 +9,7 @@ use vnet_sys::NetNs;
 use crate::lab::Result;
 
 /// Where the peers and what they need are.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Places {
     /// The repository's `plugins`.
     pub plugins: PathBuf,

@@ -1,6 +1,6 @@
 //! What is compared, and what it is called.
 
-use crate::lab::{Between, Offloads};
+use crate::lab::{Between, Offloads, Tuning};
 
 const BATCH: Option<&str> = Some("shipped/drop_bcast.wasm");
 const SIMPLE: Option<&str> = Some("drop_bcast/simple.wat");
@@ -8,10 +8,15 @@ const SIMPLE: Option<&str> = Some("drop_bcast/simple.wat");
 /// In the order each round runs them, so that those whose ratios are close to a bar stand side by side.
 pub const SIDES: &[(&str, Between)] = &[
     ("direct veth", Between::Veth),
-    ("lab link", Between::Link(None)),
-    ("lab link, drop_bcast", Between::Link(BATCH)),
+    ("lab link", Between::Link(None, Tuning::None)),
+    ("lab link, drop_bcast", Between::Link(BATCH, Tuning::None)),
+    (
+        "lab link, drop_bcast, as root",
+        Between::Link(BATCH, Tuning::Root),
+    ),
     ("TAP wire, drop_bcast", Between::Wire(BATCH)),
     ("TAP wire", Between::Wire(None)),
+    ("io_uring TAP loop", Between::Uring),
     ("TAP wire, drop_bcast in simple form", Between::Wire(SIMPLE)),
     ("plain TAP loop", Between::Plain),
     ("kernel bridge", Between::Bridge),

@@ -15,8 +15,20 @@ const WARM_UP: Duration = Duration::from_millis(150);
 /// Bytes of UDP payload that make an Ethernet frame of 60 bytes.
 const SMALLEST: usize = 18;
 
-/// Returns what one TCP connection carries, in bit/s as the receiver counts.
-pub fn tcp(lab: &Lab, time: Duration) -> Result<f64> {
+/// Payload of a TCP segment with time stamps in an Ethernet frame of 1514 bytes.
+const SEGMENT: f64 = 1448.0;
+
+/// What one TCP connection came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Stream {
+    /// Bits of payload a second, as the receiver counts.
+    pub bits_per_s: f64,
+    /// CPU nanoseconds for each 1448 bytes of the thread in between; `None` where the kernel carries the frames.
+    pub cpu_ns: Option<f64>,
+}
+
+/// Sends a stream for as long as the receiver measures it.
+pub fn tcp(lab: &Lab, time: Duration) -> Result<Stream> {
     let listener = lab.b.run(|| TcpListener::bind((B, 0)))??;
     let to = listener.local_addr()?;
     let stop = AtomicBool::new(false);
@@ -32,7 +44,7 @@ pub fn tcp(lab: &Lab, time: Duration) -> Result<f64> {
             }
             Ok(())
         });
-        let received = receive(&listener, time);
+        let received = receive(lab, &listener, time);
         stop.store(true, Ordering::Relaxed);
         // The sender ends with a broken pipe once the receiver has closed; only the receiver's word counts.
         let _ = sender.join();
@@ -40,7 +52,7 @@ pub fn tcp(lab: &Lab, time: Duration) -> Result<f64> {
     })
 }
 
-fn receive(listener: &TcpListener, time: Duration) -> Result<f64> {
+fn receive(lab: &Lab, listener: &TcpListener, time: Duration) -> Result<Stream> {
     let mut stream = accept(listener)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     let mut block = vec![0; 256 << 10];
@@ -50,6 +62,7 @@ fn receive(listener: &TcpListener, time: Duration) -> Result<f64> {
             return Err("the stream ended while it warmed up".into());
         }
     }
+    let before = lab.work()?;
     let start = Instant::now();
     let mut bytes = 0u64;
     while start.elapsed() < time {
@@ -58,7 +71,15 @@ fn receive(listener: &TcpListener, time: Duration) -> Result<f64> {
             n => bytes += n as u64,
         }
     }
-    Ok(bytes as f64 * 8.0 / start.elapsed().as_secs_f64())
+    let took = start.elapsed();
+    let cpu_ns = match (before, lab.work()?) {
+        (Some(x), Some(y)) => Some((y.cpu - x.cpu).as_nanos() as f64 / (bytes as f64 / SEGMENT)),
+        _ => None,
+    };
+    Ok(Stream {
+        bits_per_s: bytes as f64 * 8.0 / took.as_secs_f64(),
+        cpu_ns,
+    })
 }
 
 fn accept(listener: &TcpListener) -> Result<TcpStream> {
