@@ -61,6 +61,7 @@ impl Draws {
     }
 
     /// Returns the numbers of frame `n`.
+    #[inline]
     pub(super) fn block(&mut self, n: u64) -> Block<'_> {
         let (group, at) = (n / AHEAD, n % AHEAD);
         if self.group != Some(group) {

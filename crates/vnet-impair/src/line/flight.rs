@@ -1,6 +1,6 @@
 //! The frames on the wire, in the order in which they leave.
 
-use std::cmp::Ordering;
+use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 use super::Dropped;
@@ -33,11 +33,14 @@ pub(crate) enum End {
 
 /// The frames on the wire.
 ///
-/// Most leave in the order in which they come, and a plain queue holds those; jitter and
-/// reordering send the rest through a heap.
+/// Most leave in the order in which they come, and a plain queue holds those. The others, which
+/// jitter and reordering send ahead, go through a heap that holds only where they are.
 pub(super) struct Flight<T> {
     in_order: VecDeque<Flying<T>>,
-    overtaking: BinaryHeap<Earliest<T>>,
+    /// When a frame leaves, its order, and its place in `ahead`.
+    heap: BinaryHeap<Reverse<(u64, u64, usize)>>,
+    ahead: Vec<Option<Flying<T>>>,
+    free: Vec<usize>,
     bytes: u64,
     pushed: u64,
 }
@@ -49,7 +52,9 @@ impl<T> Flight<T> {
     pub(super) fn new() -> Self {
         Flight {
             in_order: VecDeque::new(),
-            overtaking: BinaryHeap::new(),
+            heap: BinaryHeap::new(),
+            ahead: Vec::new(),
+            free: Vec::new(),
             bytes: 0,
             pushed: 0,
         }
@@ -65,67 +70,42 @@ impl<T> Flight<T> {
         self.bytes += u64::from(flying.bytes);
         flying.order = self.pushed;
         self.pushed += 1;
-        if self.in_order.back().is_some_and(|last| last.due > flying.due) {
-            self.overtaking.push(Earliest(flying));
-        } else {
+        if self.in_order.back().is_none_or(|last| last.due <= flying.due) {
             self.in_order.push_back(flying);
+        } else {
+            let place = self.free.pop().unwrap_or_else(|| {
+                self.ahead.push(None);
+                self.ahead.len() - 1
+            });
+            self.heap.push(Reverse((flying.due, flying.order, place)));
+            self.ahead[place] = Some(flying);
         }
     }
 
     /// Returns when the first frame leaves.
     pub(super) fn first_due(&self) -> Option<u64> {
         let in_order = self.in_order.front().map(|flying| flying.due);
-        let overtaking = self.overtaking.peek().map(|flying| flying.0.due);
-        in_order.into_iter().chain(overtaking).min()
+        let ahead = self.heap.peek().map(|Reverse((due, ..))| *due);
+        in_order.into_iter().chain(ahead).min()
     }
 
     /// Takes the first frame if it leaves at `now` or before.
     pub(super) fn pop(&mut self, now: u64) -> Option<Flying<T>> {
-        let place = |flying: &Flying<T>| (flying.due, flying.order);
-        let in_order = self.in_order.front().map(place);
-        let overtaking = self.overtaking.peek().map(|flying| place(&flying.0));
-        let (due, from_heap) = match (in_order, overtaking) {
-            (None, None) => return None,
-            (Some(first), None) => (first.0, false),
-            (None, Some(first)) => (first.0, true),
-            (Some(a), Some(b)) => (a.min(b).0, b < a),
-        };
-        if due > now {
-            return None;
-        }
-        let flying = if from_heap {
-            self.overtaking.pop()?.0
+        let in_order = self.in_order.front().map(|flying| (flying.due, flying.order));
+        let ahead = self.heap.peek().map(|Reverse((due, order, _))| (*due, *order));
+        let flying = if in_order.is_some_and(|first| ahead.is_none_or(|other| first < other)) {
+            self.in_order.pop_front_if(|first| first.due <= now)?
         } else {
-            self.in_order.pop_front()?
+            ahead.filter(|(due, _)| *due <= now)?;
+            let Reverse((.., place)) = self.heap.pop()?;
+            self.free.push(place);
+            self.ahead[place].take()?
         };
         self.bytes -= u64::from(flying.bytes);
         Some(flying)
     }
 
     pub(super) fn len(&self) -> usize {
-        self.in_order.len() + self.overtaking.len()
+        self.in_order.len() + self.heap.len()
     }
 }
-
-/// Orders frames so that the greatest leaves first.
-struct Earliest<T>(Flying<T>);
-
-impl<T> Ord for Earliest<T> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.0.due, other.0.order).cmp(&(self.0.due, self.0.order))
-    }
-}
-
-impl<T> PartialOrd for Earliest<T> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<T> PartialEq for Earliest<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl<T> Eq for Earliest<T> {}

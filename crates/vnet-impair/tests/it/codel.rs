@@ -46,6 +46,55 @@ fn a_burst_shorter_than_the_interval_is_left_alone() {
     assert_eq!(seen.len(), 900);
 }
 
+/// Fills the queue for a while, lets it drain, fills it again after a pause, and returns the drops of each time.
+fn two_crowds(pause: u64) -> [Vec<u64>; 2] {
+    let mut line = line(1, BUSY);
+    let mut drops = [Vec::new(), Vec::new()];
+    let mut start = 0;
+    for drops in &mut drops {
+        let mut seen = Vec::new();
+        (0..2_000).for_each(|n| offer(&mut line, start, FRAME, n, &mut seen));
+        run_until(&mut line, u64::MAX, &mut seen);
+        drops.extend(
+            seen.iter()
+                .filter(|seen| seen.is(Dropped::CoDel))
+                .map(|seen| seen.at),
+        );
+        start = seen.iter().map(|seen| seen.at).max().expect("frames came") + pause;
+    }
+    drops
+}
+
+#[test]
+fn goes_on_with_the_last_drop_rate_if_that_was_not_long_ago() {
+    let gap = |drops: &[u64]| drops[1] - drops[0];
+    let [first, soon] = two_crowds(100 * MS);
+    // Drops wait for a frame's turn, which comes each ms. After n drops the next state begins at count n - 1.
+    let expected = (100e6 / ((first.len() - 1) as f64).sqrt()) as u64;
+    assert!(gap(&first).abs_diff(100 * MS) <= MS);
+    assert!(
+        gap(&soon).abs_diff(expected) <= MS,
+        "{} after {} drops",
+        gap(&soon),
+        first.len()
+    );
+    let [first, late] = two_crowds(1_700 * MS);
+    assert_eq!(gap(&late), gap(&first));
+}
+
+#[test]
+fn leaves_a_queue_of_one_frame_alone_however_slow_the_line() {
+    // A frame takes 100 ms, so each finds more than target; RFC 8289 drops only where more than one waits.
+    let mut line = line(1, &[("rate", "100kbit"), ("discipline", "codel")]);
+    let mut seen = Vec::new();
+    for n in 0..100 {
+        run_until(&mut line, n * 100 * MS, &mut seen);
+        offer(&mut line, n * 100 * MS + u64::from(n == 0), FRAME, n, &mut seen);
+    }
+    run_until(&mut line, u64::MAX, &mut seen);
+    assert!(seen.iter().all(Seen::is_out));
+}
+
 #[test]
 fn a_full_queue_still_drops_its_tail() {
     let (mut line, mut seen) = (
