@@ -51,7 +51,7 @@ pub struct ReplayReport {
     /// Frames the line made: the second copies of duplicated ones.
     pub duplicated: u64,
     /// With a line: what it did.
-    pub line: Option<LineStats>,
+    pub line: Option<Box<LineStats>>,
     /// One entry for each stage.
     pub stages: Vec<StageStats>,
     /// With `diff`: the frames that left otherwise than they came.
@@ -166,7 +166,7 @@ pub fn replay(options: ReplayOptions) -> Result<ReplayReport, EngineError> {
         dropped: ledger.stage_drops,
         drops,
         duplicated: ledger.duplicated,
-        line,
+        line: line.map(Box::new),
         stages,
         changed: outcome.changed,
         missing: outcome

@@ -78,6 +78,8 @@ pub(crate) struct Worker {
     /// By seat; `None` for one that is free.
     seats: Vec<Option<Box<Carried>>>,
     by_serial: HashMap<Serial, usize>,
+    /// Those with more in their send queues than one turn carries.
+    again: Vec<Serial>,
     /// When a pipeline, by seat, has frames to release.
     deadlines: Deadlines,
     scratch: Scratch,
@@ -111,6 +113,7 @@ impl Worker {
             messages,
             seats: Vec::new(),
             by_serial: HashMap::new(),
+            again: Vec::with_capacity(64),
             deadlines: Deadlines::default(),
             scratch: Scratch::default(),
             wakeups: 0,
@@ -207,6 +210,7 @@ impl Worker {
         };
         carried.wake(self.wakeups);
         self.watchers -= usize::from(carried.must_watch());
+        self.scratch.keep_turns_short(self.deadlines.first().is_some());
         std::mem::swap(&mut carried.forwarder.scratch, &mut self.scratch);
         let is_alive = catch_unwind(AssertUnwindSafe(|| work(carried))).is_ok();
         if is_alive {
@@ -272,15 +276,7 @@ impl Worker {
                         now = self.turn(seat, now, |carried| carried.work(job));
                     }
                 }
-                Message::Sends(serial) => {
-                    if let Some(&seat) = self.by_serial.get(&serial) {
-                        let mut more = false;
-                        now = self.turn(seat, now, |carried| more = carried.answer_bell(now));
-                        if more {
-                            self.mailbox.tell(Message::Sends(serial));
-                        }
-                    }
-                }
+                Message::Sends(serial) => self.again.push(serial),
                 Message::Leave(serial, to) => {
                     if let Some(&seat) = self.by_serial.get(&serial) {
                         now = self.turn(seat, now, Carried::finish);
@@ -294,6 +290,22 @@ impl Worker {
                 }
                 Message::Quit => self.quits = true,
             }
+        }
+        let mut more = 0;
+        for i in 0..self.again.len() {
+            let serial = self.again[i];
+            if let Some(&seat) = self.by_serial.get(&serial) {
+                let mut is_left = false;
+                now = self.turn(seat, now, |carried| is_left = carried.answer_bell(now));
+                if is_left {
+                    self.again[more] = serial;
+                    more += 1;
+                }
+            }
+        }
+        self.again.truncate(more);
+        if more > 0 {
+            self.mailbox.ring();
         }
         let carried = self.seats.iter().flatten();
         self.busy_poll_ns = carried.map(|c| c.busy_poll_ns).max().unwrap_or(0);

@@ -7,16 +7,13 @@ use crate::frame::{Accepts, Arrival, BATCH, FRAME_MAX, Got, HEADROOM, Landing, M
 use crate::path::{Hop, Visit, arriving, leaving};
 use crate::stage::StageBox;
 
-/// Reads of one port before the others get their turn.
-const ROUNDS: usize = 8;
-
 impl Forwarder {
     /// Carries what waits at a port; true when the port may have more.
     pub(crate) fn pump(&mut self, port: usize, now: u64) -> bool {
         self.now = now;
         let path = arriving(port);
         let mut more = true;
-        for _ in 0..ROUNDS {
+        for _ in 0..self.scratch.rounds() {
             more = match self.paths[path].hops.first().copied() {
                 Some(Hop::Stage(hop)) if self.reads_in_place(port, hop) => {
                     self.pump_in_place(port, path, hop, now)

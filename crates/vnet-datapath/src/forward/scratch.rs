@@ -24,6 +24,8 @@ pub(crate) struct Scratch {
     pub(super) spare_turns: Turns,
     /// Frames that wait to be written together; empty whenever nobody's bytes are at hand.
     pub(super) outbox: Outbox,
+    /// Reads of one port before others get their turn.
+    rounds: usize,
 }
 
 /// The worker's own arena, for ports whose first stage cannot be read into directly.
@@ -34,7 +36,19 @@ pub(super) struct Own {
     pub metas: Vec<Meta>,
 }
 
+/// Reads of one port in a turn that keeps nobody waiting but other ports.
+const ROUNDS: usize = 8;
+
 impl Scratch {
+    /// Has turns be short, for frames that are to be released on time.
+    pub(crate) fn keep_turns_short(&mut self, short: bool) {
+        self.rounds = if short { 1 } else { ROUNDS };
+    }
+
+    pub(super) fn rounds(&self) -> usize {
+        self.rounds
+    }
+
     pub(crate) fn new() -> Self {
         Self {
             own: Own {
@@ -47,6 +61,7 @@ impl Scratch {
             turns: Turns::new(),
             spare_turns: Turns::new(),
             outbox: Outbox::new(),
+            rounds: ROUNDS,
         }
     }
 }

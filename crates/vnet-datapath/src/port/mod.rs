@@ -485,11 +485,12 @@ impl Port {
 
     /// Enforces the MTU and the least length, which the kernel does not do for every kind of port.
     fn check(&self, len: usize, offload: &Offload) -> Result<(), Cause> {
-        if self.gone {
-            return Err(Cause::Gone);
-        }
+        // A capture takes frames after its input has ended, too.
         if matches!(self.io, Io::Replay(_)) {
             return Ok(());
+        }
+        if self.gone {
+            return Err(Cause::Gone);
         }
         let (least, overhead) = match self.info.layer {
             Layer::L2 => (14, L2_OVERHEAD),
