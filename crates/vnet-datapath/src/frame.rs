@@ -12,6 +12,10 @@ pub(crate) const BATCH: usize = 64;
 /// Largest frame carried in one piece: a 64 KiB segmentation-offload packet with its Ethernet header and two VLAN tags.
 pub(crate) const FRAME_MAX: usize = 65_536 + 22;
 
+/// Largest frame of a port whose link carries BIG TCP: 180,000 bytes, as the interfaces of its nodes are told, with header
+/// and tags.
+pub(crate) const BIG_FRAME_MAX: usize = 180_000 + 22;
+
 /// Largest layer-2 overhead of a wire-size frame: Ethernet header and two VLAN tags.
 pub(crate) const L2_OVERHEAD: u32 = 22;
 

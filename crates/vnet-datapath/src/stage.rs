@@ -81,6 +81,11 @@ impl StageBox {
         })
     }
 
+    /// Offset of the next free slot's frame start.
+    pub(crate) fn next(&self) -> usize {
+        self.metas.len() * self.stride + HEADROOM
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.metas.len() >= self.slots
     }

@@ -153,6 +153,10 @@ pub struct LinkSet {
     /// Bytes of payload it takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mtu: Option<u32>,
+    /// Bytes of the longest super-frame over IPv4 it sends, and lets received segments grow to, with 65,536 the usual: more
+    /// is BIG TCP (`gso_ipv4_max_size` and `gro_ipv4_max_size` of ip-link(8); kernels before 6.3 take no notice).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gso_ipv4_max: Option<u32>,
     /// Its Ethernet address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mac: Option<Mac>,

@@ -62,6 +62,9 @@ impl LinkSet {
         if let Some(mtu) = self.mtu {
             parts.push(format!("mtu {mtu}"));
         }
+        if let Some(bytes) = self.gso_ipv4_max {
+            parts.push(format!("gso_ipv4_max_size {bytes}, gro_ipv4_max_size {bytes}"));
+        }
         if let Some(mac) = self.mac {
             parts.push(format!("address {mac}"));
         }

@@ -141,6 +141,10 @@ fn set_link(index: u32, set: &LinkSet) -> Vec<LinkMessage> {
     if let Some(mtu) = set.mtu {
         attributes.push(LinkAttribute::Mtu(mtu));
     }
+    if let Some(bytes) = set.gso_ipv4_max {
+        attributes.push(LinkAttribute::GsoIpv4MaxSize(bytes));
+        attributes.push(LinkAttribute::GroIpv4MaxSize(bytes));
+    }
     if let Some(mac) = set.mac {
         attributes.push(LinkAttribute::Address(mac.0.to_vec()));
     }

@@ -6,7 +6,7 @@ use vnet_runtime::Frame;
 
 use super::{Forwarder, Ledger, Parcel};
 use crate::cause::Cause;
-use crate::frame::{self, Arrival, HEADROOM, Meta};
+use crate::frame::{self, Accepts, Arrival, FRAME_MAX, HEADROOM, Meta};
 use crate::path::{End, Hop, Visit};
 
 impl Forwarder {
@@ -28,12 +28,16 @@ impl Forwarder {
         if parcel.meta.sent_by == Some(hop.stage as u32) {
             return self.step(path, k + 1, bytes, off, len, parcel);
         }
-        let Some(accepts) = self.stages[hop.stage].as_ref().map(|s| s.accepts) else {
+        let Some((accepts, max_frame)) = self.stages[hop.stage].as_ref().map(|s| (s.accepts, s.max_frame))
+        else {
             // It is at work on the frames that led here.
             return self.defer(path, k, &bytes[off..off + len], parcel);
         };
         let frame = &bytes[off..off + len];
         let todo = parcel.meta.offload;
+        if len > max_frame && todo.gso_type != 0 && accepts == Accepts::ALL {
+            return self.place_parts(path, k, hop, frame, max_frame, parcel);
+        }
         if accepts.takes(&todo) {
             self.place(path, k, hop, len, parcel, |to| {
                 to[..len].copy_from_slice(frame);
@@ -64,6 +68,38 @@ impl Forwarder {
         for _ in 0..segments.count() {
             let longest = segments.longest();
             self.place(path, k, hop, longest, parcel, |to| segments.next_into(to));
+        }
+    }
+
+    /// Puts a super-frame that is too long for a stage into it as several.
+    fn place_parts(
+        &mut self,
+        path: usize,
+        k: usize,
+        hop: Visit,
+        frame: &[u8],
+        max_frame: usize,
+        parcel: Parcel,
+    ) {
+        let Ok(mut parts) = gso::parts(frame, self.layer, &parcel.meta.offload, max_frame) else {
+            return self.ledger.drops.add(Cause::BadOffload);
+        };
+        self.ledger.segmented += parts.count() as u64 - 1;
+        let longest = parts.longest();
+        for _ in 0..parts.count() {
+            let mut part = parcel;
+            if self.stages[hop.stage].as_ref().is_some_and(|s| s.is_full()) {
+                self.run(hop.stage);
+            }
+            let Some((at, len, offload)) = self.stages[hop.stage].as_mut().and_then(|stage| {
+                let at = stage.next();
+                let (len, offload) = parts.next_into(&mut stage.stage.arena().bytes[at..at + longest])?;
+                Some((at, len, offload))
+            }) else {
+                return self.ledger.drops.add(Cause::BadOffload);
+            };
+            part.meta.offload = offload;
+            self.seat_frame(path, k, hop, at, len, &part);
         }
     }
 
@@ -103,9 +139,17 @@ impl Forwarder {
             self.ledger.stage_drops += 1;
             return;
         }
-        let off = stage.metas.len() * stage.stride + HEADROOM;
+        let off = stage.next();
         let Some(len) = fill(&mut stage.stage.arena().bytes[off..off + len]) else {
             self.ledger.drops.add(Cause::BadOffload);
+            return;
+        };
+        self.seat_frame(path, k, hop, off, len, &parcel);
+    }
+
+    /// Takes in the frame that lies in the next slot of a stage.
+    fn seat_frame(&mut self, path: usize, k: usize, hop: Visit, off: usize, len: usize, parcel: &Parcel) {
+        let Some(stage) = self.stages[hop.stage].as_mut() else {
             return;
         };
         let arrival = Arrival {
@@ -141,13 +185,17 @@ impl Forwarder {
     /// Writes a frame to a port, finishing in software what the port does not take.
     fn write(&mut self, port: usize, bytes: &mut [u8], off: usize, len: usize, parcel: Parcel) {
         let todo = parcel.meta.offload;
-        if !self.ports[port].accepts().takes(&todo) {
+        let takes = self.ports[port].accepts().takes(&todo);
+        if !takes {
             // What is finished here for one port is not what others were to get.
             self.post(bytes);
         }
+        if takes && len > self.ports[port].longest && todo.gso_type != 0 {
+            return self.write_parts(port, bytes, off, len, parcel);
+        }
         let to = &mut self.ports[port];
         let recordings = &mut self.recordings;
-        if to.accepts().takes(&todo) {
+        if takes {
             if to.is_batched() && self.scratch.outbox.takes(bytes) {
                 if to.admit(len, &todo) {
                     self.scratch
@@ -202,6 +250,26 @@ impl Forwarder {
         for _ in 0..segments.remaining() {
             to.counters.drops.add(Cause::Oversize);
         }
+    }
+
+    /// Writes a super-frame that is too long for a port as several.
+    fn write_parts(&mut self, port: usize, bytes: &mut [u8], off: usize, len: usize, parcel: Parcel) {
+        // Those noted come first.
+        self.post(bytes);
+        let whole = &bytes[off..off + len];
+        let mut buffer = std::mem::take(&mut self.scratch.segment);
+        match gso::parts(whole, self.layer, &parcel.meta.offload, FRAME_MAX) {
+            Ok(mut parts) => {
+                self.ledger.segmented += parts.count() as u64 - 1;
+                while let Some((len, offload)) = parts.next_into(&mut buffer[HEADROOM..]) {
+                    let mut part = parcel;
+                    part.meta.offload = offload;
+                    self.write(port, &mut buffer, HEADROOM, len, part);
+                }
+            }
+            Err(_) => self.ports[port].counters.drops.add(Cause::BadOffload),
+        }
+        self.scratch.segment = buffer;
     }
 
     /// Writes the frames noted in `bytes`: afterwards these may change.

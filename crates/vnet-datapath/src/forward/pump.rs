@@ -1,9 +1,8 @@
 //! Reading: from a port, and what `send` hands in.
 
-use super::scratch::STRIDE;
 use super::{Forwarder, Parcel};
 use crate::cause::Cause;
-use crate::frame::{Accepts, Arrival, BATCH, FRAME_MAX, Got, HEADROOM, Landing, Meta};
+use crate::frame::{Accepts, Arrival, FRAME_MAX, Got, HEADROOM, Landing, Meta};
 use crate::path::{Hop, Visit, arriving, leaving};
 use crate::stage::StageBox;
 
@@ -38,7 +37,7 @@ impl Forwarder {
     fn reads_in_place(&self, port: usize, hop: Visit) -> bool {
         self.stages[hop.stage]
             .as_ref()
-            .is_some_and(|s| self.ports[port].reads_in_place(s.accepts))
+            .is_some_and(|s| self.ports[port].reads_in_place(s.accepts, s.max_frame))
     }
 
     /// Reads straight into the first stage's memory.
@@ -103,12 +102,12 @@ impl Forwarder {
 
     /// Reads into the worker's own arena and carries each frame on from there.
     fn pump_through_own(&mut self, port: usize, path: usize, now: u64) -> bool {
-        let mut own = std::mem::take(&mut self.scratch.own);
+        let mut own = self.scratch.take_own(self.ports[port].longest);
         let mut landing = Landing {
+            max_frame: own.max_frame(),
             bytes: &mut own.bytes,
-            stride: STRIDE,
-            slots: BATCH,
-            max_frame: FRAME_MAX,
+            stride: own.stride,
+            slots: own.slots,
             accepts: Accepts::ALL,
             arrival: Arrival {
                 port: port as u16,
@@ -143,7 +142,7 @@ impl Forwarder {
         self.scratch.outbox.close(outer);
         own.frames.clear();
         own.metas.clear();
-        self.scratch.own = own;
+        self.scratch.give_own(own);
         if let Got::Spilled { .. } = got {
             // Longer than any slot: only a port that ignores its own limits gets here.
             self.ports[port].counters.drops.add(Cause::Oversize);

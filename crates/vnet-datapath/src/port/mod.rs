@@ -26,7 +26,7 @@ pub(crate) use replay::{REMEMBERED, Replay};
 use crate::cause::{Cause, Causes};
 use crate::clock::Clock;
 use crate::error::EngineError;
-use crate::frame::{Accepts, Got, L2_OVERHEAD, Landing};
+use crate::frame::{Accepts, BIG_FRAME_MAX, FRAME_MAX, Got, L2_OVERHEAD, Landing};
 use crate::record::{Recorder, Recordings, Tap};
 use crate::stage::StageBox;
 
@@ -73,6 +73,8 @@ pub struct Port {
     pub(crate) io: Io,
     pub(crate) counters: Counters,
     pub(crate) gone: bool,
+    /// The longest frame it brings and takes.
+    pub(crate) longest: usize,
     /// Its device went down or away and nothing has passed since.
     down: bool,
     /// The device did so since somebody last looked.
@@ -191,11 +193,22 @@ impl Port {
             io,
             counters: Counters::default(),
             gone: false,
+            longest: FRAME_MAX,
             down: false,
             fell: false,
             attached: Vec::new(),
             recorder: None,
             recorded: Vec::new(),
+        }
+    }
+
+    /// Lets the port bring and take super-frames of up to 180,000 bytes over IPv4 (BIG TCP): its
+    /// interface and its peer's must have GSO sizes to match.
+    #[must_use]
+    pub fn big(self) -> Self {
+        Self {
+            longest: BIG_FRAME_MAX,
+            ..self
         }
     }
 
@@ -260,8 +273,10 @@ impl Port {
     }
 
     /// Tells whether a read may leave each frame where the first stage wants it, whatever the frame turns out to be.
-    pub(crate) fn reads_in_place(&self, accepts: Accepts) -> bool {
+    pub(crate) fn reads_in_place(&self, accepts: Accepts, max_frame: usize) -> bool {
         match &self.io {
+            // What does not fit would be cut off, not handed to the door that can cut it up.
+            _ if self.longest > FRAME_MAX && self.longest > max_frame => false,
             Io::Tap(_) => true,
             // A packet has less room in a stage than the frame it is read with.
             Io::Packet(packet) if packet.is_bare() => false,

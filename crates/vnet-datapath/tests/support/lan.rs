@@ -21,6 +21,8 @@ pub struct Lan {
     /// The namespace of the veths' other ends.
     pub lab: NetNs,
     pub nodes: Vec<NetNs>,
+    /// Bytes of the longest super-frame over IPv4 that its interfaces take, where that is not the usual.
+    big: Option<u32>,
 }
 
 /// Number of the veth's end that is the node's cable into the lab.
@@ -61,6 +63,7 @@ impl Lan {
             switch: Pipeline::switch_held("s1", Vec::new()).unwrap(),
             lab: NetNs::create().unwrap(),
             nodes: Vec::new(),
+            big: None,
         };
         for _ in 0..nodes {
             lan.add_node();
@@ -72,6 +75,21 @@ impl Lan {
         let lan = Self::held(nodes);
         lan.switch.start().unwrap();
         lan
+    }
+
+    /// Builds it with links that carry BIG TCP; the switch was not started.
+    pub fn big(nodes: usize) -> Self {
+        let mut lan = Self::held(0);
+        lan.big = Some(180_000);
+        for _ in 0..nodes {
+            lan.add_node();
+        }
+        lan
+    }
+
+    /// Lets nodes that are added from here on have links as usual.
+    pub fn be_ordinary(&mut self) {
+        self.big = None;
     }
 
     /// Adds a node at a new port.
@@ -112,7 +130,25 @@ impl Lan {
             Batch::open().unwrap().apply(&mine.each_ref(), &|_| None).unwrap();
         })
         .unwrap();
+        if self.big.is_some() {
+            let sized = |index| Change::Link {
+                index,
+                set: LinkSet {
+                    gso_ipv4_max: self.big,
+                    ..LinkSet::default()
+                },
+            };
+            self.change(&[sized(end)]);
+            ns.run(|| {
+                Batch::open()
+                    .unwrap()
+                    .apply(&[&sized(NODE_END)], &|_| None)
+                    .unwrap();
+            })
+            .unwrap();
+        }
         let port = self.port(number);
+        let port = if self.big.is_some() { port.big() } else { port };
         let seat = self.switch.add_port(port).unwrap();
         assert_eq!(seat, number);
         self.change(&[Change::Redirect {

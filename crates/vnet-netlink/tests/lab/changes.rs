@@ -123,6 +123,7 @@ fn each_property_is_set_and_set_back() {
         let all = LinkSet {
             up: Some(true),
             mtu: Some(2000),
+            gso_ipv4_max: Some(180_000),
             mac: Some(Mac([2, 0, 0, 0, 0, 7])),
             bridge: Some(20),
             noarp: Some(true),
@@ -141,6 +142,12 @@ fn each_property_is_set_and_set_back() {
                 "{text}"
             );
             assert!(text.contains("numtxqueues 1 "), "{text}");
+            // iproute2 and kernels before 6.3 know no such sizes.
+            assert!(
+                !text.contains("gso_ipv4_max_size")
+                    || text.contains("gso_ipv4_max_size 180000 gro_ipv4_max_size 180000"),
+                "{text}"
+            );
         }
         let back = LinkSet {
             up: Some(false),

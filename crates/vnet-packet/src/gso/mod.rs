@@ -2,11 +2,13 @@
 //!
 //! The kernel hands TAP devices and packet sockets TCP and UDP frames of up to 64 KiB with a
 //! virtio header that says how to cut them. [`segments`] is that cut in software; its results
-//! are whole frames with complete checksums.
+//! are whole frames with complete checksums. [`parts`] makes shorter super-frames of a long one.
 
+mod parts;
 mod plan;
 mod segments;
 
+pub use parts::{Parts, parts};
 pub use plan::segments;
 pub use segments::Segments;
 

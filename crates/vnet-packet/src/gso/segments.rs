@@ -15,6 +15,8 @@ pub struct Segments<'a> {
     transport: Transport,
     count: usize,
     next: usize,
+    /// Segments of the wire in one piece; more than 1 where the pieces are super-frames themselves.
+    each: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +52,33 @@ impl<'a> Segments<'a> {
             transport,
             count,
             next: 0,
+            each: 1,
         }
+    }
+
+    /// Makes pieces of as many segments as fit `most` bytes and IP's length field; `None` where none does.
+    pub(super) fn merged(mut self, most: usize) -> Option<Self> {
+        let most = most.min(self.l3 + usize::from(u16::MAX));
+        self.each = most.checked_sub(self.headers.len())? / self.size;
+        if self.each == 0 {
+            return None;
+        }
+        self.size *= self.each;
+        self.count = self.payload.len().div_ceil(self.size).max(1);
+        Some(self)
+    }
+
+    /// Whether the checksum of an unfinished piece is left to the device, where its range starts and where it stands in that.
+    pub(super) fn partial_checksum(&self) -> (bool, u16, u16) {
+        let (has_one, at) = match self.transport {
+            Transport::Tcp { .. } => (true, Tcp::<&[u8]>::CHECKSUM_OFFSET),
+            Transport::Udp { checksum } => (checksum, Udp::<&[u8]>::CHECKSUM_OFFSET),
+        };
+        (has_one, self.l4 as u16, at as u16)
+    }
+
+    pub(super) fn headers_len(&self) -> usize {
+        self.headers.len()
     }
 
     /// Returns how many segments there are in all, at least 1.
@@ -77,6 +105,25 @@ impl<'a> Segments<'a> {
     /// is then still to come, as [`remaining`](Self::remaining) tells. A buffer of
     /// [`longest`](Self::longest) bytes takes every segment.
     pub fn next_into(&mut self, out: &mut [u8]) -> Option<usize> {
+        let (len, pseudo) = self.next_headed_into(out)?;
+        self.write_checksum(&mut out[..len], pseudo);
+        Some(len)
+    }
+
+    /// As [`next_into`](Self::next_into), but with the pseudo-header's sum alone in the checksum's place.
+    pub(super) fn next_unfinished_into(&mut self, out: &mut [u8]) -> Option<usize> {
+        let (len, pseudo) = self.next_headed_into(out)?;
+        let l4 = &mut out[self.l4..len];
+        match self.transport {
+            Transport::Tcp { .. } => Tcp::new_unchecked(l4).set_checksum(fold(pseudo)),
+            Transport::Udp { checksum: true } => Udp::new_unchecked(l4).set_checksum(fold(pseudo)),
+            Transport::Udp { checksum: false } => {}
+        }
+        Some(len)
+    }
+
+    /// Writes the next segment but for its checksum; returns its length and the pseudo-header's sum.
+    fn next_headed_into(&mut self, out: &mut [u8]) -> Option<(usize, u32)> {
         if self.next == self.count {
             return None;
         }
@@ -88,9 +135,8 @@ impl<'a> Segments<'a> {
         payload.copy_from_slice(chunk);
         self.fix_transport(segment, at);
         let pseudo = self.fix_ip(segment);
-        self.write_checksum(segment, pseudo);
         self.next += 1;
-        Some(segment.len())
+        Some((segment.len(), pseudo))
     }
 
     fn fix_transport(&self, segment: &mut [u8], at: usize) {
@@ -130,7 +176,7 @@ impl<'a> Segments<'a> {
             Ip::V4 { id } => {
                 let mut ip = Ipv4::new_unchecked(packet);
                 ip.set_total_len(len as u16);
-                ip.set_id(id.wrapping_add(self.next as u16));
+                ip.set_id(id.wrapping_add((self.next * self.each) as u16));
                 ip.fill_checksum();
                 pseudo_v4(ip.src(), ip.dst(), protocol, l4_len as u16)
             }
