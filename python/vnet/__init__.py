@@ -17,6 +17,8 @@ Networks
             net.link(h1, h2).attach("drop_bcast")
             print(h1.run(["ping", "-c1", h2.ip]).stdout)
 
+Links
+    :class:`Impairments` of :meth:`Network.link`, :meth:`Link.set` and :class:`Wire`, measured in :class:`LineStats`.
 Devices
     :class:`Tap`, :class:`Tun`, :class:`Veth`, :class:`Bridge`, :func:`open`; all are a :class:`Device`.
 Packets
@@ -60,7 +62,9 @@ from vnet._errors import (
     Unsupported,
 )
 from vnet._forward import Forward
+from vnet._impair import Impairments, LinkImpairments
 from vnet._iperf import IperfInterval, IperfResult
+from vnet._linestats import LineDelay, LineStats, LossBursts, Spread
 from vnet._link import Link, LinkState, NodeInterface
 from vnet._netstats import Count, InterfaceStats, LinkStats, NetworkStats
 from vnet._network import Network
@@ -100,6 +104,7 @@ __all__ = [
     "Frame",
     "Gone",
     "Host",
+    "Impairments",
     "Interface",
     "InterfaceStats",
     "InvalidValue",
@@ -107,10 +112,14 @@ __all__ = [
     "IperfResult",
     "KernelStats",
     "LabFileError",
+    "LineDelay",
+    "LineStats",
     "Link",
+    "LinkImpairments",
     "LinkState",
     "LinkStats",
     "LogRecord",
+    "LossBursts",
     "Network",
     "NetworkStats",
     "Node",
@@ -132,6 +141,7 @@ __all__ = [
     "ReplayReport",
     "Router",
     "ShippedPlugin",
+    "Spread",
     "StageStats",
     "StaleInterface",
     "Switch",

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from vnet._errors import InvalidValue, Unsupported
+from vnet._impair import Impairments
 
 if TYPE_CHECKING:
     from vnet._network import Network
@@ -17,8 +18,8 @@ __all__: list[str] = []
 _KINDS = ("host", "switch", "router")
 
 
-def from_networkx(network: Network, graph: Any, impairments: frozenset[str]) -> None:
-    """Declare the nodes and edges of ``graph`` in ``network``; an edge with one of ``impairments`` is for ``link`` to refuse."""
+def from_networkx(network: Network, graph: Any) -> None:
+    """Declare the nodes and edges of ``graph`` in ``network``."""
     for node, attributes in graph.nodes(data=True):
         kind = attributes.get("kind", "host")
         if kind not in _KINDS:
@@ -27,7 +28,7 @@ def from_networkx(network: Network, graph: Any, impairments: frozenset[str]) -> 
         declare(str(node), **_known(declare, attributes))
     for a, b, attributes in graph.edges(data=True):
         options = _known(network.link, attributes)
-        options.update((key, value) for key, value in attributes.items() if key in impairments)
+        options.update((key, value) for key, value in attributes.items() if key in Impairments.__annotations__)
         network.link(str(a), str(b), **options)
 
 

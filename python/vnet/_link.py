@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from vnet import _logs, _vnet
 from vnet._attachment import Attachment, attach
 from vnet._errors import InvalidValue
+from vnet._impair import Impairments, LinkImpairments, changes
+from vnet._impair import events as event_list
 from vnet._netstats import LinkStats
 from vnet._plugin import Direction, OnFault, PluginLike, Trip, chosen
 from vnet._recording import Recording
@@ -26,7 +28,8 @@ __all__ = ["Link", "LinkState", "NodeInterface"]
 class LinkState(_Value):
     """What a link is doing: ``up`` is what was asked for, ``carrier`` whether frames can flow.
 
-    ``path`` says who moves its frames: ``"kernel"``, or ``"engine"`` while a plugin or a capture is on it or on its switch.
+    ``path`` says who moves its frames: ``"kernel"``, or ``"engine"`` while a plugin, an impairment or a capture is on it or
+    on its switch.
     """
 
     up: bool
@@ -37,8 +40,8 @@ class LinkState(_Value):
 class Link:
     """A cable between two nodes, made by :meth:`Network.link`.
 
-    Its frames are moved by the kernel until a plugin or a capture is on it; then the engine moves them, and gives the link
-    back when the last one is gone. The nodes notice neither.
+    Its frames are moved by the kernel until a plugin, an impairment or a capture is on it; then the engine moves them, and
+    gives the link back when the last one is gone. The nodes notice neither.
     """
 
     __slots__ = ("_name", "_native", "_network")
@@ -91,8 +94,44 @@ class Link:
 
     @property
     def stats(self) -> LinkStats:
-        """Counters of both ends up to this moment, as in :meth:`Network.stats`. Starts the network."""
+        """Counters of both ends up to this moment, as in :meth:`Network.stats`. Starts the network.
+
+        ``a_to_b`` and ``b_to_a`` tell how frames have fared in a direction that is, or was, impaired: asked and realised.
+        """
         return self._network.stats().links[self._name]
+
+    @property
+    def impairments(self) -> LinkImpairments:
+        """What befalls its frames just now, as it is asked for. Starts nothing."""
+        return LinkImpairments._read(self._native.impairments())
+
+    def set(self, **impairments: Unpack[Impairments]) -> None:
+        """Change impairments, at once where the network runs: what is given changes, the rest stays; None is back to nothing.
+
+        ::
+
+            link.set(delay="20ms", loss=(0.1, None))
+
+        Frames that are under way keep their time. Raises InvalidValue for a value with a wrong unit, values that do not go
+        together, and files that cannot be read; nothing has changed then.
+        """
+        self._native.impair(changes(impairments, "set"))
+
+    def schedule(self, events: Sequence[Mapping[str, Any]]) -> None:
+        """Have things happen to it at their time, in place of what was scheduled before; an empty list ends that.
+
+        ::
+
+            link.schedule([
+                {"at": "5s", "delay": "50ms", "loss": ("1%", None)},   # any impairments, as set() takes them
+                {"at": "10s", "down": True}, {"at": 11, "up": True},
+                {"every": "10s", "down": "1s"},                        # a flap, again and again
+            ])
+
+        Times count from this call where the network runs, else from its start, to about a millisecond. What happens is not
+        declared: :meth:`Network.save` writes how the link began. Raises InvalidValue for what cannot be.
+        """
+        self._native.set_schedule(event_list(events))
 
     def up(self) -> None:
         """Plug it in: both ends have carrier again."""

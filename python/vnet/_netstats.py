@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from vnet._linestats import LineStats
 from vnet._stats import KernelStats, PipelineStats, _Value
 
 __all__ = ["Count", "InterfaceStats", "LinkStats", "NetworkStats"]
@@ -38,7 +39,8 @@ class Count(_Value):
 class LinkStats(_Value):
     """What its ends ``a`` and ``b``, such as ``"h1:eth0"``, sent into a link (``from_``) and got out of it (``to_``).
 
-    ``engine`` tells whether the engine moves its frames just now, and not the kernel.
+    ``engine`` tells whether the engine moves its frames just now, and not the kernel. ``a_to_b`` and ``b_to_a`` tell how
+    frames have fared in a direction that is or was impaired, None for one that never was.
     """
 
     name: str
@@ -50,11 +52,14 @@ class LinkStats(_Value):
     from_b: Count
     to_a: Count
     to_b: Count
+    a_to_b: LineStats | None
+    b_to_a: LineStats | None
 
     @classmethod
     def _read(cls, data: Mapping[str, Any]) -> Self:
         counts = {name: Count._read(data[name]) for name in ("from_a", "from_b", "to_a", "to_b")}
-        return super(LinkStats, cls)._read({**data, **counts})
+        lines = {name: LineStats._maybe(data[name]) for name in ("a_to_b", "b_to_a")}
+        return super(LinkStats, cls)._read({**data, **counts, **lines})
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,14 @@ import warnings
 import weakref
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, NoReturn, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar, Unpack
 
 from vnet import _lifetime, _logs, _vnet
 from vnet._collection import Collection
 from vnet._device import Device
-from vnet._errors import Error, InvalidValue, TimeoutError, Unsupported
+from vnet._errors import Error, InvalidValue, TimeoutError
 from vnet._graph import from_networkx, to_networkx
+from vnet._impair import Impairments, changes, events
 from vnet._link import Link, pair
 from vnet._netstats import NetworkStats
 from vnet._node import Host, Node, Router, Switch, wrap
@@ -25,23 +26,6 @@ from vnet._ping import PingMatrix
 from vnet._tap import addresses
 
 __all__ = ["Network"]
-
-# What netem does is for the version whose engine does it.
-_IMPAIRMENTS = frozenset(
-    (
-        "delay",
-        "jitter",
-        "distribution",
-        "correlation",
-        "loss",
-        "duplicate",
-        "reorder",
-        "corrupt",
-        "rate",
-        "limit",
-        "queue",
-    )
-)
 
 _D = TypeVar("_D", bound=Device)
 Ends = tuple[str | None, str | None]
@@ -62,10 +46,12 @@ class Network:
     see each other. Nothing of it outlives :meth:`close`, a ``with`` block, or this process, however it ends; forgetting it
     without that is a ``ResourceWarning``, and closes it all the same.
 
-    ``seed`` is that of everything random in it. ``ipv4`` and ``ipv6`` are the pools of automatic networks (``10.0.0.0/8`` and
-    ``fd00::/48`` when None), or False for none. ``routing="none"`` leaves the routes of routers to a routing daemon.
-    ``private_tmp`` gives every node a ``/tmp`` and ``/run`` of its own. ``rootless=True`` makes the lab as an ordinary user's
-    even for root, False insists on root's; None takes what this process may.
+    ``seed`` is that of everything random in it, drawn where it is None: see :attr:`seed`. ``ipv4`` and ``ipv6`` are the pools
+    of automatic networks (``10.0.0.0/8`` and ``fd00::/48`` when None), or False for none. ``routing="none"`` leaves the
+    routes of routers to a routing daemon. ``private_tmp`` gives every node a ``/tmp`` and ``/run`` of its own.
+    ``rootless=True`` makes the lab as an ordinary user's even for root, False insists on root's; None takes what this process
+    may. ``busy_poll``, a time such as ``"20us"`` or a number of seconds, has the engine look for more frames that long before
+    it sleeps: a shorter way through links with plugins or impairments, for more CPU time.
     """
 
     def __init__(
@@ -78,6 +64,7 @@ class Network:
         routing: Literal["static", "none"] = "static",
         private_tmp: bool = True,
         rootless: bool | None = None,
+        busy_poll: str | float | None = None,
     ) -> None:
         if seed is not None and not 0 <= seed < 1 << 63:
             raise InvalidValue(f"seed {seed} is not a number from 0 to 2**63 - 1")
@@ -90,6 +77,7 @@ class Network:
                 routing=routing,
                 private_tmp=private_tmp,
                 rootless=rootless,
+                busy_poll=busy_poll,
             )
         )
 
@@ -134,7 +122,7 @@ class Network:
         :meth:`host` or :meth:`link` take are handed to them, the rest is ignored. Names are made of the nodes by ``str``.
         """
         network = cls(str(graph.graph["name"]) if graph.graph.get("name") else None, rootless=rootless)
-        from_networkx(network, graph, _IMPAIRMENTS)
+        from_networkx(network, graph)
         return network
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -234,18 +222,28 @@ class Network:
         interfaces: Ends | None = None,
         mtu: int | None = None,
         up: bool = True,
-        **later: Any,
+        schedule: Sequence[Mapping[str, Any]] = (),
+        big_tcp: bool = False,
+        busy_poll: str | float | None = None,
+        **impairments: Unpack[Impairments],
     ) -> Link:
         """Join two nodes: each gets an interface, ``eth0``, ``eth1``, ... or as ``interfaces`` says, and a switch gets a port.
 
         What belongs to one end is given as a pair, for ``a`` and ``b``: ``ip=("10.0.1.1/24", "10.0.1.2/24")``. ``mtu`` in
         bytes is of both. ``up=False`` leaves it unplugged. Its name is made of theirs when None: ``h1-s1``.
 
-        Raises InvalidValue for an unknown node, a link of a node to itself, or addresses that cannot be, and Unsupported for
-        ``delay=``, ``loss=`` and the like, which are not in this version.
+        Impairments are netem's, in its words, for both directions or as a pair (a to b, b to a); :class:`Impairments` lists
+        them::
+
+            net.link(h1, s1, delay="10ms", jitter="1ms", loss=(0.01, None), rate="10mbit", queue=50)
+
+        ``schedule`` has things happen at their time, counted from the network's start: ``{"at": "5s", "delay": "50ms"}``,
+        ``{"at": "10s", "down": True}``, ``{"every": "10s", "down": "1s"}``; see :meth:`Link.schedule`. ``big_tcp=True`` lets
+        its hosts send IPv4 super-frames of up to 180,000 bytes. ``busy_poll`` is the network's for this link alone.
+
+        Raises InvalidValue for an unknown node, a link of a node to itself, addresses that cannot be, and impairments with a
+        wrong unit, or that do not go together.
         """
-        if later:
-            _refuse(later)
         ip_a, ip_b = pair(ip, "ip")
         native = self._native.add_link(
             self._name_of(a),
@@ -256,6 +254,10 @@ class Network:
             mac=pair(mac, "mac"),
             mtu=mtu,
             up=up,
+            impair=changes(impairments, "link"),
+            schedule=events(schedule),
+            big_tcp=big_tcp,
+            busy_poll=busy_poll,
         )
         return Link(native, self)
 
@@ -280,6 +282,14 @@ class Network:
     def name(self) -> str:
         """The lab's name, for :func:`repr` and ``vnet ls``; networks may share one."""
         return self._native.name
+
+    @property
+    def seed(self) -> int:
+        """The seed of everything random in it: the one that was given, or the one that was drawn.
+
+        With one seed the n-th frame of a link's direction meets the same fate in every run.
+        """
+        return self._native.seed
 
     @property
     def nodes(self) -> Collection[Node]:
@@ -450,10 +460,3 @@ class Network:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}{'es' if what == 'switch' else 's'}"
-
-
-def _refuse(later: Mapping[str, Any]) -> NoReturn:
-    for name in later:
-        if name in _IMPAIRMENTS:
-            raise Unsupported(f"{name}= of a link is not in this version of vnet", hint="leave it out")
-    raise TypeError(f"Network.link() got an unexpected keyword argument {next(iter(later))!r}")

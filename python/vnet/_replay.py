@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from vnet import _logs, _vnet
+from vnet._impair import Impairments, changes
+from vnet._linestats import LineStats
 from vnet._plugin import PluginLike, native_plugin
 from vnet._stats import StageStats, _Value
 
@@ -31,7 +33,8 @@ class ReplayReport(_Value):
 
     ``frames_in`` were read and ``frames_out`` left again; ``dropped`` by plugins, ``drops`` by the engine itself, by reason.
     ``stages`` holds the counters of each plugin. With ``diff=True`` ``changed`` lists the frames that were changed and
-    ``missing`` the numbers, from 1, of those that did not leave.
+    ``missing`` the numbers, from 1, of those that did not leave. With impairments ``line`` tells how they fared there, and
+    ``duplicated`` how many second copies left.
     """
 
     frames_in: int
@@ -41,6 +44,8 @@ class ReplayReport(_Value):
     stages: tuple[StageStats, ...]
     changed: tuple[Change, ...]
     missing: tuple[int, ...]
+    duplicated: int
+    line: LineStats | None
 
     @classmethod
     def _read(cls, data: Mapping[str, Any]) -> Self:
@@ -52,6 +57,8 @@ class ReplayReport(_Value):
             stages=tuple(StageStats._read(stage) for stage in data["stages"]),
             changed=tuple(Change._read(change) for change in data["changed"]),
             missing=tuple(data["missing"]),
+            duplicated=data["duplicated"],
+            line=LineStats._maybe(data["line"]),
         )
 
 
@@ -61,13 +68,20 @@ def replay(
     plugins: Sequence[PluginLike] = (),
     out: str | os.PathLike[str] | None = None,
     diff: bool = False,
+    impair: Impairments | None = None,
+    seed: int = 0,
 ) -> ReplayReport:
     """Run a capture file (pcap or pcapng) through a chain of plugins. Needs no privilege.
 
-    Frames that leave again are written to ``out``: pcapng, or pcap when its name ends in ``.pcap``. Raises NotFound when there is
-    no such file, SystemFailure with the byte offset where it is not a capture, and PluginError.
+    ``impair`` has them cross an impaired link then, such as ``{"loss": "1%", "delay": "10ms"}``, in the time of their own
+    timestamps: the same frames meet the same fate with the same ``seed``, a number from 0 to 2**64 - 1.
+
+    Frames that leave again are written to ``out``: pcapng, or pcap when its name ends in ``.pcap``. Raises NotFound when
+    there is no such file, SystemFailure with the byte offset where it is not a capture, and PluginError.
     """
     _logs.start()
     native = [native_plugin(plugin) for plugin in plugins]
     out = None if out is None else os.fspath(out)
-    return ReplayReport._read(_vnet.replay(os.fspath(path), plugins=native, out=out, diff=diff))
+    asked = changes(impair or {}, "replay")
+    report = _vnet.replay(os.fspath(path), plugins=native, out=out, diff=diff, impair=asked, seed=seed)
+    return ReplayReport._read(report)

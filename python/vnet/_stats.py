@@ -124,7 +124,8 @@ class PipelineStats(_Value):
     """What the engine has done with the frames of a device or a wire.
 
     Frames come in at the ``ports``, by ``send`` (``sent_in``), from plugins (``appended``) and by software segmentation
-    (``segmented``: those beyond the one each was cut from), and a switch floods copies (``flooded``: those beyond the first);
+    (``segmented``: those beyond the one each was cut from), a switch floods copies (``flooded``: those beyond the first), and
+    an impaired link may double them (``duplicated``). ``held`` are on an impaired link just now, or delayed by a plugin;
     ``unlearned`` are senders its full table did not take. They go out at the ports, to ``recv`` (``delivered``), or are
     dropped under a name: by plugins (``stage_drops``), at a port, or in the engine (``drops``). ``worker_cpu_ns`` is the CPU
     time of the thread that owns them, ``wakeups`` how often it was woken, ``batches`` how many reads brought frames.
@@ -136,6 +137,8 @@ class PipelineStats(_Value):
     appended: int
     segmented: int
     flooded: int
+    duplicated: int
+    held: int
     unlearned: int
     stage_drops: int
     delivered: int
@@ -146,10 +149,9 @@ class PipelineStats(_Value):
 
     @property
     def balance(self) -> int:
-        """Frames that came in less those that went out or were dropped: 0 while none is under way."""
-        came = (
-            sum(port.rx_packets for port in self.ports) + self.sent_in + self.appended + self.segmented + self.flooded
-        )
+        """Frames that came in less those that went out or were dropped: :attr:`held` while no other is under way."""
+        made = self.sent_in + self.appended + self.segmented + self.flooded + self.duplicated
+        came = sum(port.rx_packets for port in self.ports) + made
         went = sum(port.tx_packets + sum(port.drops.values()) for port in self.ports)
         return came - went - self.delivered - self.stage_drops - sum(self.drops.values())
 

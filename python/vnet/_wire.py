@@ -5,11 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from vnet import _lifetime, _logs, _vnet
 from vnet._attachment import Attachment, attach
 from vnet._device import Device
+from vnet._errors import InvalidValue
+from vnet._impair import Impairments, LinkImpairments, changes
+from vnet._linestats import LineStats
 from vnet._plugin import Direction, OnFault, PluginLike, Trip, chosen
 from vnet._stats import PipelineStats
 
@@ -22,18 +25,38 @@ class Wire:
     ``plugins`` judge both directions; :meth:`attach` adds others. While it exists it owns the frames of both devices: what is
     attached to them goes on, ``send`` goes on, and ``recv`` raises Unsupported. Closing it gives the devices back with what is
     attached to them; closing a device closes its wire first. Raises DeviceBusy when a device is in another wire.
+
+    A wire is a link, with a link's :class:`Impairments`: ``vnet.Wire(a, b, delay="10ms", loss=(0.01, None))``, for both
+    directions or as a pair, a to b and b to a. ``seed`` decides all that is random in them; it is drawn where it is None: see
+    :attr:`seed`. ``busy_poll``, a time such as ``"20us"`` or a number of seconds, has its thread look for more frames that
+    long before it sleeps.
     """
 
     __slots__ = ("__weakref__", "_a", "_b", "_native", "_plugins")
 
-    def __init__(self, a: Device, b: Device, *, plugins: Sequence[PluginLike] = ()) -> None:
+    def __init__(
+        self,
+        a: Device,
+        b: Device,
+        *,
+        plugins: Sequence[PluginLike] = (),
+        seed: int | None = None,
+        busy_poll: str | float | None = None,
+        **impairments: Unpack[Impairments],
+    ) -> None:
         _logs.start()
-        self._native = _vnet.Wire(a._native, b._native)
+        asked = changes(impairments, "Wire")
+        if seed is not None and not 0 <= seed < 1 << 63:
+            raise InvalidValue(f"seed {seed} is not a number from 0 to 2**63 - 1")
+        self._native = _vnet.Wire(a._native, b._native, seed=seed)
         self._a = a
         self._b = b
         _lifetime.adopt(self)
         try:
             self._plugins = tuple(self.attach(plugin) for plugin in plugins)
+            self._native.impair(asked)
+            if busy_poll is not None:
+                self._native.set_busy_poll(busy_poll)
             # Only now, so that no frame passes before the plugins are there.
             self._native.start()
         except BaseException:
@@ -64,6 +87,30 @@ class Wire:
     def stats(self) -> PipelineStats:
         """Counters of both devices and all plugins up to this moment."""
         return PipelineStats._read(self._native.stats())
+
+    @property
+    def seed(self) -> int:
+        """The seed of its impairments: the one that was given, or the one that was drawn."""
+        return self._native.seed
+
+    @property
+    def impairments(self) -> LinkImpairments:
+        """What befalls its frames just now, as it is asked for."""
+        return LinkImpairments._read(self._native.impairments())
+
+    def set(self, **impairments: Unpack[Impairments]) -> None:
+        """Change impairments, as :meth:`Link.set` does: what is given changes, the rest stays; None is back to nothing."""
+        self._native.impair(changes(impairments, "set"))
+
+    @property
+    def a_to_b(self) -> LineStats | None:
+        """How frames from a to b have fared; None where that direction never had an impairment."""
+        return LineStats._maybe(self._native.lines()[0])
+
+    @property
+    def b_to_a(self) -> LineStats | None:
+        """How frames from b to a have fared; None where that direction never had an impairment."""
+        return LineStats._maybe(self._native.lines()[1])
 
     def attach(
         self,

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lab import SHIPPED, VNET, WITHOUT_PRIVILEGE
@@ -105,3 +106,28 @@ def test_a_file_that_is_no_capture_says_where_and_why(tmp_path: Path) -> None:
         writer.write(next(frames()))
     cut.write_bytes(cut.read_bytes()[:-7])
     assert "cut.pcapng" in replay(cut).stderr
+
+
+def test_a_replay_over_an_impaired_link_is_the_same_with_the_same_seed(capture: Path, tmp_path: Path) -> None:
+    def replay(seed: str, out: str) -> tuple[bytes, dict[str, Any]]:
+        command = [VNET, "replay", capture, "--loss", "50%", "--delay", "1ms", "--seed", seed, "--json"]
+        done = subprocess.run([*command, "-o", tmp_path / out], capture_output=True, text=True, check=True, timeout=60)
+        return (tmp_path / out).read_bytes(), json.loads(done.stdout)
+
+    first, report = replay("3", "a.pcap")
+    assert report["frames_in"] == 8
+    assert report["frames_out"] + report["drops"]["loss"] == 8
+    assert report["line"]["asked"] == {"delay": "1ms", "loss": "50%"}
+    assert replay("3", "b.pcap")[0] == first
+    assert any(replay(str(seed), "c.pcap")[0] != first for seed in range(4, 9))
+    shown = subprocess.run([VNET, "replay", capture, "--loss", "100%"], capture_output=True, text=True, check=True)
+    assert "loss 100%: 8 in, 0 out, 8 lost" in shown.stdout
+
+
+@pytest.mark.parametrize("command", [["replay", "in.pcapng"], ["wire", "ep1", "ep2"]])
+def test_an_impairment_with_a_wrong_unit_is_a_usage_error_that_shows_the_right_form(command: list[str]) -> None:
+    done = subprocess.run(
+        [VNET, *command, "--delay", "10 meters"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert 'delay: "10 meters"; expected a time such as "10ms"' in done.stderr

@@ -53,3 +53,33 @@ def test_it_needs_no_privilege(tmp_path: Path) -> None:
     program = f"import vnet; print(vnet.replay({str(source)!r}, plugins=['drop_bcast']).frames_out)"
     command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", sys.executable, "-c", program]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "1\n"
+
+
+def test_the_same_seed_meets_the_same_fate(tmp_path: Path) -> None:
+    source = tmp_path / "in.pcap"
+    capture(source, [ethernet(payload=number.to_bytes(4, "big")) for number in range(1000)])
+
+    def fates(seed: int, name: str) -> tuple[bytes, vnet.ReplayReport]:
+        out = tmp_path / name
+        impair: vnet.Impairments = {"loss": "10%", "delay": "1.5s", "jitter": "1s", "duplicate": "5%"}
+        report = vnet.replay(source, out=out, impair=impair, seed=seed)
+        return out.read_bytes(), report
+
+    first, report = fates(7, "first.pcap")
+    assert report.line is not None
+    assert report.line.lost == report.drops["loss"] > 50
+    assert report.frames_in == 1000
+    assert report.duplicated == report.line.duplicated > 20
+    assert report.frames_out == 1000 - report.line.lost + report.duplicated
+    assert report.line.overtaken > 0
+    again, _ = fates(7, "again.pcap")
+    assert again == first
+    other, _ = fates(8, "other.pcap")
+    assert other != first
+    assert vnet.replay(source).line is None
+    with pytest.raises(vnet.InvalidValue, match=r'loss: "x"'):
+        vnet.replay(source, impair={"loss": "x"})
+    with pytest.raises(vnet.InvalidValue, match="gap is 5 without reorder"):
+        vnet.replay(source, impair={"gap": 5})
+    with pytest.raises(TypeError, match="flavour"):
+        vnet.replay(source, impair={"flavour": 5})  # type: ignore[typeddict-unknown-key]

@@ -141,3 +141,38 @@ def test_a_wire_refuses_what_cannot_be_joined() -> None:
         with pytest.raises(vnet.PluginRejected), vnet.Tap("tap1") as other:
             vnet.Wire(tap, other, plugins=[b"nonsense"])
         tap.send(b"\xff" * 60)
+
+
+def test_a_wire_is_a_link_with_impairments_of_its_own(ends: tuple[vnet.Tap, vnet.Tap]) -> None:
+    a, b = ends
+    ping = "ping -n -c2 -i0.2 -W1 10.0.0.2"
+    with vnet.Wire(a, b, seed=7, loss=(1.0, None), busy_poll="10us") as wire:
+        assert (wire.seed, wire.impairments.to_dict()) == (7, {"a_to_b": {"loss": "100%"}, "b_to_a": {}})
+        assert vnet.run(ping).returncode != 0
+        assert wire.b_to_a is None
+        assert wire.a_to_b is not None
+        assert wire.a_to_b.lost == wire.a_to_b.frames_in > 0
+        wire.set(loss=None, delay="10ms")
+        vnet.run(ping, check=True)
+        line = wire.b_to_a
+        assert line is not None
+        assert line.asked == {"delay": "10ms"}
+        assert line.delay.realised is not None
+        assert line.delay.realised.min >= 0.010
+        with pytest.raises(vnet.InvalidValue, match='delay: "5 m"'):
+            wire.set(loss=0.5, delay="5 m")
+        assert wire.impairments.a_to_b == {"delay": "10ms"}
+        wire.set(delay=None)
+        vnet.run(ping, check=True)
+        drained = wire.stats
+        assert drained.held == 0
+    assert wire.b_to_a is not None
+    assert wire.b_to_a.asked == {"delay": "10ms"}
+    with vnet.Wire(a, b) as plain:
+        assert (plain.a_to_b, plain.b_to_a) == (None, None)
+        assert 0 <= plain.seed < 1 << 63
+        vnet.run(ping, check=True)
+    with pytest.raises(vnet.InvalidValue, match="missing"):
+        vnet.Wire(a, b, trace="missing.trace")
+    with pytest.raises(vnet.InvalidValue, match="seed -1"):
+        vnet.Wire(a, b, seed=-1)

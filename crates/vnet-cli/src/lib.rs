@@ -12,6 +12,7 @@ mod args;
 mod command;
 mod failure;
 mod foreground;
+mod impair_arg;
 mod labs;
 mod logs;
 mod output;

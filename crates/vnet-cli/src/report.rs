@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use vnet::StageStats;
+use vnet::{LineStats, StageStats};
 
 use crate::output::Paint;
 
@@ -37,6 +37,65 @@ pub(crate) fn table(stages: &[StageStats], paint: Paint) -> String {
         notes(&mut text, stage);
     }
     text
+}
+
+/// Says for each impaired direction of a wire how its packets have fared; empty where none is.
+pub(crate) fn lines(lines: &[Option<LineStats>; 2], seed: u64) -> String {
+    let mut text = String::new();
+    for (line, way) in lines.iter().zip(["a to b", "b to a"]) {
+        if let Some(line) = line {
+            let _ = writeln!(text, "{way}: {}", fared(line));
+        }
+    }
+    if !text.is_empty() {
+        let _ = writeln!(text, "seed {seed}");
+    }
+    text
+}
+
+/// Says in one line what was asked of a direction, and what became of its packets.
+pub(crate) fn fared(line: &LineStats) -> String {
+    let asked: Vec<String> = line
+        .asked
+        .iter()
+        .map(|(key, text)| format!("{key} {text}"))
+        .collect();
+    let mut text = format!(
+        "{}: {} in, {} out",
+        asked.join(", "),
+        line.frames_in,
+        line.frames_out
+    );
+    for (what, count) in [
+        ("lost", line.lost),
+        ("queue full", line.queue_full),
+        ("dropped by codel", line.codel_drops),
+        ("marked", line.ecn_marked),
+        ("duplicated", line.duplicated),
+        ("reordered", line.reordered),
+        ("corrupted", line.corrupted),
+        ("flight full", line.flight_full),
+    ] {
+        if count > 0 {
+            let _ = write!(text, ", {count} {what}");
+        }
+    }
+    if let Some(delay) = &line.delay.realised {
+        let _ = write!(
+            text,
+            ", delay p50 {} p99 {}",
+            millis(delay.p50_ns),
+            millis(delay.p99_ns)
+        );
+    }
+    if let Some(rate) = line.rate_realised {
+        let _ = write!(text, ", {:.3} Mbit/s while busy", rate / 1e6);
+    }
+    text
+}
+
+fn millis(ns: u64) -> String {
+    format!("{}.{:03} ms", ns / 1_000_000, ns % 1_000_000 / 1_000)
 }
 
 fn row(stage: &StageStats) -> [String; 8] {

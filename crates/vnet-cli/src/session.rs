@@ -60,7 +60,11 @@ impl Session {
         if json {
             output::json(&self.document(&stages))
         } else {
-            output::data(&report::table(&stages, Paint::stdout()))
+            output::data(&report::table(&stages, Paint::stdout()))?;
+            match &self.wire {
+                Some(wire) => output::data(&report::lines(&wire.line_stats()?, wire.seed())),
+                None => Ok(()),
+            }
         }
     }
 
@@ -74,6 +78,14 @@ impl Session {
             for (name, value) in engine.into_iter().filter(|(name, _)| name != "stages") {
                 document[name] = value;
             }
+        }
+        if let Some(wire) = &self.wire
+            && let Ok([a_to_b, b_to_a]) = wire.line_stats()
+            && (a_to_b.is_some() || b_to_a.is_some())
+        {
+            document["seed"] = serde_json::json!(wire.seed());
+            document["a_to_b"] = serde_json::json!(a_to_b);
+            document["b_to_a"] = serde_json::json!(b_to_a);
         }
         document
     }

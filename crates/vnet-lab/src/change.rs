@@ -34,8 +34,23 @@ impl Network {
             None => state.spec.free_link_name(&link.a.node, &link.b.node),
         };
         link.name = Some(name.clone());
+        let lines = match state.live {
+            Some(_) => self.inner.ready(std::iter::once(&link))?,
+            None => Vec::new(),
+        };
+        let schedule = link.schedule.clone();
         state.spec.links.push(link);
         state.declared(|spec| drop(spec.links.pop()))?;
+        if let Some(live) = &mut state.live {
+            let impaired = lines
+                .iter()
+                .try_for_each(|(link, lines)| live.set_lines(link, lines));
+            if let Err(error) = impaired {
+                state.without(|spec| drop(spec.links.pop()))?;
+                return Err(error);
+            }
+            self.inner.schedule(&name, &schedule)?;
+        }
         Ok(name)
     }
 
@@ -45,6 +60,9 @@ impl Network {
     /// [`LabError::Unknown`]; [`LabError::Refused`] when what follows from it for other nodes cannot be.
     pub fn remove_node(&self, name: &str) -> Result<(), LabError> {
         let mut state = self.inner.open()?;
+        let linked = |link: &&LinkSpec| link.a.node == name || link.b.node == name;
+        let links = state.spec.links.iter().filter(linked);
+        let gone: Vec<String> = links.filter_map(|link| link.name.clone()).collect();
         if state.spec.node(name).is_none() {
             let nodes = state.spec.nodes.iter().map(|node| node.name.as_str());
             return Err(unknown("node", name, nodes));
@@ -53,7 +71,9 @@ impl Network {
             spec.nodes.retain(|node| node.name != name);
             spec.links
                 .retain(|link| link.a.node != name && link.b.node != name);
-        })
+        })?;
+        gone.iter().for_each(|link| self.inner.unschedule(link));
+        Ok(())
     }
 
     /// Takes a link away, with the interfaces at its ends.
@@ -67,7 +87,9 @@ impl Network {
             let links = state.spec.links.iter().filter_map(|link| link.name.as_deref());
             return Err(unknown("link", name, links));
         }
-        state.without(|spec| spec.links.retain(|link| !is(link)))
+        state.without(|spec| spec.links.retain(|link| !is(link)))?;
+        self.inner.unschedule(name);
+        Ok(())
     }
 }
 
@@ -106,7 +128,8 @@ impl State {
 impl Live {
     /// Makes the network what the declaration says, or leaves it as it was.
     fn follow(&mut self, spec: &Spec) -> Result<Arc<Resolved>, LabError> {
-        let after = resolve(spec, Some(&self.plan))?;
+        let mut after = resolve(spec, Some(&self.plan))?;
+        self.keep_current(&mut after);
         let mut numbers = self.numbers.clone();
         numbers.check(&after)?;
         let plan = Plan::between(&self.plan, &after, spec, &mut numbers, &self.ground);
@@ -122,8 +145,19 @@ impl Live {
             self.numbers.remove(name);
         }
         loops::warn(&self.plan, &after);
+        self.impaired.retain(|link, _| after.link(link).is_some());
         self.plan = Arc::new(after);
         Ok(Arc::clone(&self.plan))
+    }
+
+    /// Leaves links as their schedule has made them; what was declared is how they began.
+    fn keep_current(&self, after: &mut Resolved) {
+        for link in &mut after.links {
+            if let Some((_, known)) = self.plan.link(&link.name) {
+                link.up = known.up;
+                link.impair.clone_from(&known.impair);
+            }
+        }
     }
 
     fn go(&mut self, plan: &Plan) -> Result<(), LabError> {

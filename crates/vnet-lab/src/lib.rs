@@ -15,7 +15,7 @@
 //!     "#,
 //!     "lab.toml",
 //! )?;
-//! let network = Network::new(NetworkOptions { spec, rootless: None })?;
+//! let network = Network::new(NetworkOptions { spec, ..NetworkOptions::default() })?;
 //! let report = network.ping("h1", &Target::parse("h2"), &PingOptions::default(), &never)?;
 //! println!("{} of {} answered", report.received, report.sent);
 //! network.close(Duration::from_secs(5))?;
@@ -28,8 +28,10 @@
 //!   helper, and taken back whole when the kernel refuses a part of it.
 //! - Every interface of a node is one end of a veth pair; the other one, its lab end, lies in the lab's own namespace. Two lab
 //!   ends are joined there by redirects, those of a switch by a bridge.
-//! - An [`Island`] is a link or switch whose frames the engine carries instead, from the first plugin or capture on it to the
-//!   last. Frames change their way without loss or doubling.
+//! - An [`Island`] is a link or switch whose frames the engine carries instead, from the first plugin, impairment or capture on it to
+//!   the last. Frames change their way without loss or doubling.
+//! - An impaired link is a user of its island like a plugin: the engine's lines delay, lose and shape its frames, by fates
+//!   that follow from [`Network::seed`], the link's name and the direction.
 //! - A [`Cancel`] is asked by everything that waits.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -41,8 +43,10 @@ mod error;
 mod fdb;
 mod forward;
 mod ground;
+mod impair;
 mod iperf;
 mod island;
+mod lines;
 mod links;
 mod loops;
 mod network;
@@ -50,6 +54,7 @@ mod node;
 mod numbers;
 mod ping;
 mod plan;
+mod schedule;
 mod socket;
 mod sockets;
 mod stats;
@@ -59,8 +64,10 @@ pub use cancel::{Cancel, never};
 pub use error::LabError;
 pub use fdb::FdbRow;
 pub use forward::{Forward, ForwardOptions, ForwardStats};
+pub use impair::any_seed;
 pub use iperf::{Datagrams, IperfInterval, IperfOptions, IperfReport, IperfStream};
 pub use island::{At, Fit, Island, Recording, Swap};
+pub use lines::{LinkLines, ReadyLines, ready_lines};
 pub use links::LinkState;
 pub use network::{Network, NetworkOptions};
 pub use ping::{PingAllOptions, PingMatrix, PingOptions, PingPair, PingReport, Reply};

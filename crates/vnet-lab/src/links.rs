@@ -1,6 +1,5 @@
 //! Links that go down and up.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use vnet_netlink::{Change, LinkSet, NetlinkError};
@@ -9,7 +8,7 @@ use vnet_sandbox::{SandboxError, Space, Step};
 use crate::error::LabError;
 use crate::island::{Key, ports_of};
 use crate::loops;
-use crate::network::{Live, Network, unknown_link};
+use crate::network::{Live, Network, State, unknown_link};
 use crate::plan::{lab_ends, switch_ports};
 
 /// How long the carrier of a link may take to come.
@@ -36,26 +35,9 @@ impl Network {
     /// [`LabError::Unknown`], [`LabError::Refused`].
     pub fn set_link_up(&self, link: &str, up: bool) -> Result<(), LabError> {
         let mut state = self.inner.open()?;
-        let mut resolved = state.resolved()?;
-        let Some((at, _)) = resolved.link(link) else {
-            return Err(unknown_link(&resolved, link));
-        };
-        if let Some(live) = &state.live {
-            live.plug(link, up)?;
-        }
+        let at = state.link_at(link)?;
+        state.plug(link, up, Some(CARRIER))?;
         state.spec.links[at].up = up;
-        let before = Arc::clone(&resolved);
-        let plan = Arc::make_mut(&mut resolved);
-        if let Some(found) = plan.links.get_mut(at) {
-            found.up = up;
-        }
-        // Numbers that were in the way are known to the live plan alone.
-        plan.next_id = state.live.as_ref().map_or(plan.next_id, |live| live.plan.next_id);
-        if let Some(live) = &mut state.live {
-            loops::warn(&before, &resolved);
-            live.plan = Arc::clone(&resolved);
-        }
-        state.resolved = Some(resolved);
         Ok(())
     }
 
@@ -101,9 +83,24 @@ fn set_up(index: u32, up: bool) -> Step {
     }
 }
 
+impl State {
+    /// Plugs a link in or out, and does not change what was declared; waits for the carrier where it comes, if at all.
+    pub(crate) fn plug(&mut self, link: &str, up: bool, wait: Option<Duration>) -> Result<(), LabError> {
+        let before = self.resolved()?;
+        if let Some(live) = &self.live {
+            live.plug(link, up, wait)?;
+        }
+        self.change_link(link, |link| link.up = up)?;
+        if let Some(live) = &self.live {
+            loops::warn(&before, &live.plan);
+        }
+        Ok(())
+    }
+}
+
 impl Live {
     /// Sets the lab ends of a link up or down; a node sees that as its carrier.
-    fn plug(&self, link: &str, up: bool) -> Result<(), LabError> {
+    fn plug(&self, link: &str, up: bool, wait: Option<Duration>) -> Result<(), LabError> {
         let Some((_, found)) = self.plan.link(link) else {
             return Err(unknown_link(&self.plan, link));
         };
@@ -120,7 +117,8 @@ impl Live {
             return Err(LabError::refused(format!("link {link}"), refused.error));
         }
         if up {
-            match self.lab.wait_ready(Space::LAB, &ends, CARRIER) {
+            let waited = wait.map_or(Ok(()), |time| self.lab.wait_ready(Space::LAB, &ends, time));
+            match waited {
                 Ok(()) | Err(SandboxError::Netlink(NetlinkError::NotInTime { .. })) => {}
                 Err(error) => return Err(error.into()),
             }

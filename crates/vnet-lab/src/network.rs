@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::os::fd::RawFd;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,10 +13,13 @@ use crate::cancel::{Cancel, never};
 use crate::error::LabError;
 use crate::forward::Relay;
 use crate::ground::Ground;
+use crate::impair;
 use crate::island::{Held, Key};
+use crate::lines::{LinkLines, ReadyLines};
 use crate::loops;
 use crate::numbers::Numbers;
 use crate::plan::Plan;
+use crate::schedule::Scheduler;
 use crate::sockets::Sockets;
 
 /// A network of hosts, switches, routers and links, in a private lab.
@@ -34,10 +38,16 @@ pub struct NetworkOptions {
     pub spec: Spec,
     /// Whether the lab lies in a user namespace of its own; `None`: unless this process may do without.
     pub rootless: Option<bool>,
+    /// What the traces and tables of impaired links are relative to; `None`: the process's own directory.
+    pub directory: Option<PathBuf>,
 }
 
 pub(crate) struct Inner {
     rootless: Option<bool>,
+    pub(crate) directory: Option<PathBuf>,
+    /// That of everything random, drawn where none is declared.
+    pub(crate) seed: u64,
+    pub(crate) scheduler: Mutex<Scheduler>,
     /// The process the network belongs to: a forked child has none of its threads.
     born: u32,
     started: AtomicBool,
@@ -61,6 +71,9 @@ pub(crate) struct Live {
     pub numbers: Numbers,
     pub plan: Arc<Resolved>,
     pub islands: HashMap<Key, Held>,
+    /// Links that have had impairments, by name.
+    pub impaired: HashMap<String, LinkLines>,
+    pub seed: u64,
     /// Those that were not closed, and some that were.
     pub forwards: Vec<Arc<Relay>>,
     pub sockets: Arc<Sockets>,
@@ -80,6 +93,9 @@ impl Network {
         Ok(Self {
             inner: Arc::new(Inner {
                 rootless: options.rootless,
+                directory: options.directory,
+                seed: options.spec.seed.unwrap_or_else(impair::any_seed),
+                scheduler: Mutex::default(),
                 born: std::process::id(),
                 started: AtomicBool::new(false),
                 closed: AtomicBool::new(false),
@@ -182,24 +198,29 @@ impl Inner {
 
     /// Does something with the network, starting it if need be.
     pub(crate) fn live<T>(
-        &self,
+        self: &Arc<Self>,
         cancel: Cancel<'_>,
         use_it: impl FnOnce(&mut Live, &Spec) -> Result<T, LabError>,
     ) -> Result<T, LabError> {
         let mut state = self.open()?;
         if state.live.is_none() {
             let plan = state.resolved()?;
-            let live = Live::build(
-                &state.name(),
-                self.rootless,
-                &self.sockets,
-                &state.spec,
-                &plan,
-                cancel,
-            )?;
+            let lines = self.ready(state.spec.links.iter())?;
+            let mut live = Live::build(self, &state, &plan, cancel)?;
+            if let Err(error) = live.impair_all(&lines, cancel) {
+                if let Err(error) = live.end(LAST_WAIT) {
+                    tracing::error!(target: "vnet::lab", %error, "what was made of a network did not end");
+                }
+                return Err(error);
+            }
             loops::warn(&Resolved::default(), &plan);
             state.live = Some(live);
             self.started.store(true, Ordering::Release);
+            for link in &state.spec.links {
+                if let Some(name) = &link.name {
+                    self.schedule(name, &link.schedule)?;
+                }
+            }
         }
         let State { spec, live, .. } = &mut *state;
         let live = live.as_mut().ok_or_else(|| LabError::Closed {
@@ -229,6 +250,7 @@ impl Inner {
             self.closed.store(true, Ordering::Release);
             state.live.take()
         };
+        self.end_schedule();
         live.map_or(Ok(()), |live| live.end(timeout))
     }
 }
@@ -257,21 +279,19 @@ impl State {
 impl Live {
     /// Opens a lab and makes the whole plan in it. On failure the lab ends, and with it all that was made.
     fn build(
-        name: &str,
-        rootless: Option<bool>,
-        sockets: &Arc<Sockets>,
-        spec: &Spec,
+        network: &Inner,
+        state: &State,
         plan: &Arc<Resolved>,
         cancel: Cancel<'_>,
     ) -> Result<Self, LabError> {
         let lab = Arc::new(Lab::open(&LabOptions {
-            name: name.to_owned(),
-            rootless,
+            name: state.name(),
+            rootless: network.rootless,
         })?);
         let ground = Ground::find(&lab)?;
         let mut numbers = Numbers::default();
         numbers.check(plan)?;
-        let steps = Plan::between(&Resolved::default(), plan, spec, &mut numbers, &ground);
+        let steps = Plan::between(&Resolved::default(), plan, &state.spec, &mut numbers, &ground);
         apply::make(&lab, &steps, cancel).map_err(|(_, error)| error)?;
         apply::all(&lab, &steps.join)?;
         let live = Self {
@@ -280,11 +300,26 @@ impl Live {
             numbers,
             plan: Arc::clone(plan),
             islands: HashMap::new(),
+            impaired: HashMap::new(),
+            seed: network.seed,
             forwards: Vec::new(),
-            sockets: Arc::clone(sockets),
+            sockets: Arc::clone(&network.sockets),
         };
         live.write_hosts(steps.hosts.as_deref())?;
         Ok(live)
+    }
+
+    /// Has the engine take over every link that is impaired from the start.
+    fn impair_all(&mut self, lines: &[(String, ReadyLines)], cancel: Cancel<'_>) -> Result<(), LabError> {
+        for (link, lines) in lines {
+            if cancel() {
+                return Err(LabError::Cancelled {
+                    what: "building the network".into(),
+                });
+            }
+            self.set_lines(link, lines)?;
+        }
+        Ok(())
     }
 
     /// Writes /etc/hosts of all nodes, where they can have one.
@@ -325,12 +360,15 @@ impl Live {
 impl Drop for Inner {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let Some(live) = state.live.take() else { return };
+        let live = state.live.take();
         if self.born != std::process::id() {
-            // The threads that own the devices are not in this process.
-            std::mem::forget(live);
+            // The threads that own the devices, and the schedule's, are not in this process.
+            let scheduler = self.scheduler.get_mut().unwrap_or_else(PoisonError::into_inner);
+            std::mem::forget((live, std::mem::take(scheduler)));
             return;
         }
+        self.end_schedule();
+        let Some(live) = live else { return };
         if let Err(error) = live.end(LAST_WAIT) {
             tracing::error!(target: "vnet::lab", %error, "a network was dropped and did not end");
         }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use vnet_datapath::PipelineStats;
+use vnet_impair::LineStats;
 use vnet_netlink::{Interface, InterfaceStats};
 use vnet_sandbox::Space;
 use vnet_topology::{NodeKind, Slot};
@@ -58,6 +59,10 @@ pub struct LinkRow {
     pub to_a: Count,
     /// What its second end has received.
     pub to_b: Count,
+    /// How its frames from a to b have fared, where they were impaired.
+    pub a_to_b: Option<LineStats>,
+    /// How those from b to a have.
+    pub b_to_a: Option<LineStats>,
 }
 
 /// Frames, and their bytes; a segmentation-offload frame is one.
@@ -119,6 +124,7 @@ impl Live {
                 let node = &self.plan.nodes[slot.node];
                 format!("{}:{}", node.name, node.interfaces[slot.interface].name)
             };
+            let [a_to_b, b_to_a] = self.line_stats(link)?;
             stats.links.push(LinkRow {
                 name: link.name.clone(),
                 a: name(link.a),
@@ -129,6 +135,8 @@ impl Live {
                 to_a: a.1,
                 from_b: b.0,
                 to_b: b.1,
+                a_to_b,
+                b_to_a,
             });
         }
         for held in self.islands.values() {

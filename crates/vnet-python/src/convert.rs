@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use serde::Serialize;
 use serde_json::Value;
-use vnet::{Config, Direction, Error, LogRecord, Netns, OnFault, Trip};
+use vnet::{Config, Direction, Error, Given, LogRecord, Netns, OnFault, Trip};
 
 use crate::error::OrRaise;
 use crate::node::Node;
@@ -52,6 +52,30 @@ pub(crate) fn seconds(value: f64) -> PyResult<Duration> {
         return Err(invalid(format!("{value} is not a time: give seconds, 0 or more")));
     }
     Ok(Duration::try_from_secs_f64(value).map_or(LONGEST, |time| time.min(LONGEST)))
+}
+
+/// A time as impairments have it: a text with its unit, or a number of seconds.
+#[derive(FromPyObject)]
+pub(crate) enum Time {
+    #[pyo3(transparent)]
+    Text(String),
+    #[pyo3(transparent)]
+    Seconds(f64),
+}
+
+impl Time {
+    /// Returns it as a duration; `argument` is what the user calls it.
+    pub(crate) fn duration(&self, argument: &str) -> PyResult<Duration> {
+        let given = match self {
+            Self::Text(text) => Given::Text(text),
+            Self::Seconds(seconds) => Given::Float(*seconds),
+        };
+        let read = vnet::time(given).map_err(|error| {
+            let what = format!("{argument} is {given}; expected {}", error.expected);
+            Error::Invalid { what, hint: None }
+        });
+        read.map(Duration::from_nanos).or_raise()
+    }
 }
 
 /// A whole number of whatever size, as Python has them.

@@ -5,10 +5,12 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use pyo3::prelude::*;
-use vnet::{Error, GraphFormat, LinkOptions, NetworkSpec, NodeKind, NodeOptions, PingAllOptions};
+use vnet::{
+    Changes, Error, Event, GraphFormat, LinkOptions, NetworkSpec, NodeKind, NodeOptions, PingAllOptions,
+};
 
 use crate::attachment::{Attachment, Recording};
-use crate::convert::{Int, MTU, Plugin, direction, plain, seconds};
+use crate::convert::{Int, MTU, Plugin, Time, direction, plain, seconds};
 use crate::error::OrRaise;
 use crate::interrupt::interruptible;
 use crate::node::Node;
@@ -23,7 +25,7 @@ type Pair<T> = (T, T);
 #[pymethods]
 impl Network {
     #[new]
-    #[pyo3(signature = (*, name, seed, ipv4, ipv6, routing, private_tmp, rootless))]
+    #[pyo3(signature = (*, name, seed, ipv4, ipv6, routing, private_tmp, rootless, busy_poll))]
     #[expect(
         clippy::too_many_arguments,
         reason = "one for each option of a network, by keyword"
@@ -37,7 +39,9 @@ impl Network {
         routing: &str,
         private_tmp: bool,
         rootless: Option<bool>,
+        busy_poll: Option<Time>,
     ) -> PyResult<Self> {
+        let busy_poll = busy_poll.map(|time| time.duration("busy_poll")).transpose()?;
         let pools = vnet::pools(ipv4.as_deref(), ipv6.as_deref()).or_raise()?;
         let spec = NetworkSpec {
             name,
@@ -46,6 +50,7 @@ impl Network {
             ipv6: pools.1,
             routing: vnet::routing(routing).or_raise()?,
             private_tmp,
+            busy_poll_ns: busy_poll.map(vnet::nanoseconds),
             ..NetworkSpec::default()
         };
         py.detach(|| vnet::Network::new(spec, rootless))
@@ -72,6 +77,11 @@ impl Network {
     #[getter]
     fn name(&self, py: Python<'_>) -> String {
         py.detach(|| self.0.name())
+    }
+
+    #[getter]
+    fn seed(&self, py: Python<'_>) -> PyResult<u64> {
+        py.detach(|| self.0.seed()).or_raise()
     }
 
     #[getter]
@@ -138,7 +148,7 @@ impl Network {
         py.detach(add).or_raise().map(Node)
     }
 
-    #[pyo3(signature = (a, b, *, name, interfaces, ip, mac, mtu, up))]
+    #[pyo3(signature = (a, b, *, name, interfaces, ip, mac, mtu, up, impair, schedule, big_tcp, busy_poll))]
     #[expect(
         clippy::too_many_arguments,
         reason = "one for each option of a link, by keyword"
@@ -154,6 +164,10 @@ impl Network {
         mac: Pair<Option<String>>,
         mtu: Option<Int>,
         up: bool,
+        impair: &str,
+        schedule: &str,
+        big_tcp: bool,
+        busy_poll: Option<Time>,
     ) -> PyResult<Link> {
         let options = LinkOptions {
             name,
@@ -162,6 +176,10 @@ impl Network {
             mac: mac.into(),
             mtu: mtu.map(|mtu| mtu.within("mtu", MTU)).transpose()?,
             down: !up,
+            impair: Changes::from_json(impair).map_err(Error::from).or_raise()?,
+            schedule: Event::list_from_json(schedule).map_err(Error::from).or_raise()?,
+            big_tcp,
+            busy_poll: busy_poll.map(|time| time.duration("busy_poll")).transpose()?,
         };
         let add = || self.0.add_link(options.declare(a, b)?);
         py.detach(add).or_raise().map(Link)
@@ -250,6 +268,20 @@ impl Link {
 
     fn state<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         plain(py, &self.live(py, || self.0.state())?)
+    }
+
+    fn impair(&self, py: Python<'_>, changes: &str) -> PyResult<()> {
+        let changes = Changes::from_json(changes).map_err(Error::from).or_raise()?;
+        py.detach(|| self.0.impair(&changes)).or_raise()
+    }
+
+    fn impairments<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        plain(py, &py.detach(|| self.0.impairments()).or_raise()?)
+    }
+
+    fn set_schedule(&self, py: Python<'_>, events: &str) -> PyResult<()> {
+        let events = Event::list_from_json(events).map_err(Error::from).or_raise()?;
+        py.detach(|| self.0.set_schedule(events)).or_raise()
     }
 
     fn is_up(&self, py: Python<'_>) -> PyResult<bool> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use vnet::Replay;
+use vnet::{Changes, Error, Impairment, Replay};
 
 use crate::convert::{LogLine, NetnsArg, Plugin, log_lines, netns, plain, seconds};
 use crate::error::OrRaise;
@@ -19,20 +19,28 @@ const SLICE: Duration = Duration::from_millis(50);
 
 /// Runs a capture file through plugins.
 #[pyfunction]
-#[pyo3(signature = (path, *, plugins, out, diff))]
+#[pyo3(signature = (path, *, plugins, out, diff, impair, seed))]
 pub(crate) fn replay<'py>(
     py: Python<'py>,
     path: PathBuf,
     plugins: Vec<Bound<'py, Plugin>>,
     out: Option<PathBuf>,
     diff: bool,
+    impair: &str,
+    seed: u64,
 ) -> PyResult<Bound<'py, PyAny>> {
     let plugins = plugins.iter().map(|plugin| plugin.get().0.clone()).collect();
+    let mut both = <[Impairment; 2]>::default();
+    let applied = Changes::from_json(impair).and_then(|changes| changes.apply("of the replay", &mut both));
+    applied.map_err(Error::from).or_raise()?;
+    let [impair, _] = both;
     let replay = Replay {
         input: path,
         output: out,
         plugins,
         diff,
+        impair,
+        seed,
         ..Replay::default()
     };
     let stop = Arc::clone(&replay.stop);

@@ -1,9 +1,10 @@
 //! Wires.
 
 use pyo3::prelude::*;
+use vnet::{Changes, Error};
 
 use crate::attachment::Attachment;
-use crate::convert::{Plugin, direction, plain};
+use crate::convert::{Plugin, Time, direction, plain};
 use crate::device::Device;
 use crate::error::OrRaise;
 
@@ -14,9 +15,42 @@ pub(crate) struct Wire(vnet::Wire);
 #[pymethods]
 impl Wire {
     #[new]
-    fn new(py: Python<'_>, a: &Bound<'_, Device>, b: &Bound<'_, Device>) -> PyResult<Self> {
+    #[pyo3(signature = (a, b, *, seed))]
+    fn new(
+        py: Python<'_>,
+        a: &Bound<'_, Device>,
+        b: &Bound<'_, Device>,
+        seed: Option<u64>,
+    ) -> PyResult<Self> {
         let (a, b) = (&a.get().0, &b.get().0);
-        py.detach(|| vnet::Wire::held(a, b)).or_raise().map(Self)
+        let held = || match seed {
+            Some(seed) => vnet::Wire::seeded(a, b, seed),
+            None => vnet::Wire::held(a, b),
+        };
+        py.detach(held).or_raise().map(Self)
+    }
+
+    #[getter]
+    fn seed(&self) -> u64 {
+        self.0.seed()
+    }
+
+    fn impair(&self, py: Python<'_>, changes: &str) -> PyResult<()> {
+        let changes = Changes::from_json(changes).map_err(Error::from).or_raise()?;
+        py.detach(|| self.0.impair(&changes)).or_raise()
+    }
+
+    fn impairments<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        plain(py, &py.detach(|| self.0.impairments()))
+    }
+
+    fn lines<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        plain(py, &py.detach(|| self.0.line_stats()).or_raise()?)
+    }
+
+    fn set_busy_poll(&self, py: Python<'_>, time: Time) -> PyResult<()> {
+        let time = time.duration("busy_poll")?;
+        py.detach(|| self.0.set_busy_poll(time)).or_raise()
     }
 
     fn start(&self, py: Python<'_>) -> PyResult<()> {

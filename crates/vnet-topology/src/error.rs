@@ -53,12 +53,6 @@ pub enum TopologyError {
         /// The keys there are, with commas between them.
         expected: String,
     },
-    /// A key that later versions of vnet have.
-    #[error("{at}: not in this version of vnet; leave it out")]
-    NotInThisVersion {
-        /// The key.
-        at: Place,
-    },
     /// A key that must be there.
     #[error("{at}: missing; expected {expected}")]
     Missing {
@@ -160,7 +154,6 @@ impl TopologyError {
         match self {
             Self::Syntax { at, .. }
             | Self::UnknownKey { at, .. }
-            | Self::NotInThisVersion { at }
             | Self::Missing { at, .. }
             | Self::BadValue { at, .. }
             | Self::Duplicate { at, .. }

@@ -24,6 +24,8 @@
 //!   document ([`Spec::from_json`]), or put together node by node, and written the same ways.
 //! - A [`Resolved`] is the plan: every name, address and route decided. [`resolve`] makes it of a spec,
 //!   and of a spec that has grown makes one in which all that was decided stays as it was.
+//! - A link's impairments are crate `vnet_impair`'s, one for each direction; [`Changes`] are some of them to set, and an
+//!   [`Event`] sets them, or pulls the link, at its time.
 //! - A segment is a broadcast domain. It gets one subnet of each family, from its explicit addresses or
 //!   from the pool.
 //! - A [`TopologyError`] names the place of the fault: file, line, column and key where there is a file.
@@ -31,6 +33,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod changes;
 mod check;
 mod error;
 mod graph;
@@ -40,16 +43,19 @@ mod places;
 mod read;
 mod resolve;
 mod resolved;
+mod schedule;
 mod spec;
 mod subnet;
 mod write;
 
+pub use changes::{Changes, Wanted};
 pub use error::{Place, TopologyError};
 pub use graph::{graph_dot, graph_svg, graph_text};
 pub use loops::loops;
 pub use places::Declared;
 pub use resolve::resolve;
 pub use resolved::{Resolved, ResolvedInterface, ResolvedLink, ResolvedNode, ResolvedRoute, Segment, Slot};
+pub use schedule::{Event, Plug, When};
 pub use spec::{
     DEFAULT_IPV4, DEFAULT_IPV6, End, EndSpec, Gateway, LinkSpec, NodeKind, NodeSpec, PluginUse, RouteEntry,
     Routing, Spec,

@@ -16,6 +16,7 @@ pub(crate) enum Subject {
     LinkKey(usize, &'static str),
     NodePlugin(usize, usize),
     LinkPlugin(usize, usize),
+    LinkEvent(usize, usize),
     EndOf(usize, End),
     EndKey(usize, End, &'static str),
 }
@@ -28,6 +29,7 @@ impl Subject {
             Self::NodeKey(node, _) => Some(Self::Node(node)),
             Self::NodePlugin(node, _) => Some(Self::NodeKey(node, "plugins")),
             Self::LinkPlugin(link, _) => Some(Self::LinkKey(link, "plugins")),
+            Self::LinkEvent(link, _) => Some(Self::LinkKey(link, "schedule")),
             Self::LinkKey(link, _) | Self::EndOf(link, _) => Some(Self::Link(link)),
             Self::EndKey(link, end, _) => Some(Self::EndOf(link, end)),
         }
@@ -49,6 +51,7 @@ impl Subject {
                 .map_or_else(String::new, |node| format!("{} {}", node.kind, node.name)),
             Self::NodePlugin(at, number) => format!("plugins[{number}] of {}", Self::Node(at).describe(spec)),
             Self::LinkPlugin(at, number) => format!("plugins[{number}] of {}", link(at)),
+            Self::LinkEvent(at, number) => format!("schedule[{number}] of {}", link(at)),
             Self::NodeKey(at, key) => format!("{key} of {}", Self::Node(at).describe(spec)),
             Self::Link(at) => link(at),
             Self::LinkKey(at, key) => format!("{key} of {}", link(at)),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::Serialize;
+use vnet_impair::Impairment;
 use vnet_netlink::{Cidr, Mac};
 
 use crate::spec::{End, NodeKind};
@@ -86,6 +87,12 @@ pub struct ResolvedLink {
     pub mtu: Option<u32>,
     /// Whether it carries frames from the start.
     pub up: bool,
+    /// What befalls its frames: from a to b, and from b to a.
+    pub impair: [Impairment; 2],
+    /// Whether both ends may send IPv4 super-frames of up to 180,000 bytes.
+    pub big_tcp: bool,
+    /// How long the engine polls for more of its frames after a wake-up, in nanoseconds.
+    pub busy_poll_ns: u64,
 }
 
 impl ResolvedLink {

@@ -6,7 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use serde::Serialize;
+use vnet_impair::Impairment;
 use vnet_netlink::{Cidr, Mac};
+
+use crate::schedule::Event;
 
 /// A network as it was declared; the order of nodes and links is the order of their creation.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +26,8 @@ pub struct Spec {
     pub routing: Routing,
     /// Whether every node has a /tmp and a /run of its own.
     pub private_tmp: bool,
+    /// How long the engine polls for more after a wake-up, in nanoseconds, where a link does not say it itself.
+    pub busy_poll_ns: Option<u64>,
     /// Hosts, switches and routers.
     pub nodes: Vec<NodeSpec>,
     /// Links between them.
@@ -50,6 +55,7 @@ impl Default for Spec {
             ipv6: Some(DEFAULT_IPV6),
             routing: Routing::Static,
             private_tmp: true,
+            busy_poll_ns: None,
             nodes: Vec::new(),
             links: Vec::new(),
         }
@@ -180,6 +186,14 @@ pub struct LinkSpec {
     pub mtu: Option<u32>,
     /// Whether it carries frames from the start.
     pub up: bool,
+    /// What befalls its frames: from a to b, and from b to a.
+    pub impair: [Impairment; 2],
+    /// What happens to it at its time.
+    pub schedule: Vec<Event>,
+    /// Whether both ends may send IPv4 super-frames of up to 180,000 bytes (BIG TCP).
+    pub big_tcp: bool,
+    /// How long the engine polls for more after a wake-up, in nanoseconds; `None`: as the network says.
+    pub busy_poll_ns: Option<u64>,
     /// Plugins on it, in order.
     pub plugins: Vec<PluginUse>,
 }
@@ -193,6 +207,10 @@ impl LinkSpec {
             b: EndSpec::new(b),
             mtu: None,
             up: true,
+            impair: Default::default(),
+            schedule: Vec::new(),
+            big_tcp: false,
+            busy_poll_ns: None,
             plugins: Vec::new(),
         }
     }

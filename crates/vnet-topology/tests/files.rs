@@ -122,26 +122,6 @@ fn an_unknown_key_is_told_with_line_column_and_what_there_is() {
 }
 
 #[test]
-fn keys_of_later_versions_are_told_as_such() {
-    for key in [
-        "delay",
-        "jitter",
-        "loss",
-        "rate",
-        "queue",
-        "duplicate",
-        "reorder",
-        "corrupt",
-    ] {
-        let lab = format!("hosts = [\"a\", \"b\"]\n[[links]]\nends = [\"a\", \"b\"]\n{key} = 1\n");
-        assert_eq!(
-            refusal(&lab),
-            format!("lab.toml:4:1: links[0].{key}: not in this version of vnet; leave it out")
-        );
-    }
-}
-
-#[test]
 fn what_is_no_toml_is_told_with_line_and_column() {
     for (lab, start) in [
         ("name = \"x\"\n[hosts.h1\n", "lab.toml:2:10: "),

@@ -54,6 +54,26 @@ fn text_lists_each_node_with_its_neighbours_in_columns() {
 }
 
 #[test]
+fn impairments_stand_beside_their_link() {
+    let plan = plan(
+        "hosts = [\"a\", \"b\"]\n[[links]]\nends = [\"a\", \"b\"]\ndelay = [\"10ms\", \"none\"]\nloss = 0.01\n",
+    );
+    let text = graph_text(&plan);
+    assert!(
+        text.contains("-- b eth0  (delay 10ms out none in, loss 1%)"),
+        "{text}"
+    );
+    assert!(
+        text.contains("-- a eth0  (delay none out 10ms in, loss 1%)"),
+        "{text}"
+    );
+    for picture in [graph_dot(&plan), graph_svg(&plan)] {
+        assert!(picture.contains("delay 10ms\u{2192} none\u{2190}"), "{picture}");
+        assert!(picture.contains("loss 1%"), "{picture}");
+    }
+}
+
+#[test]
 fn dot_has_each_node_and_link_once() {
     let dot = graph_dot(&plan(LAB));
     assert!(dot.starts_with("graph lab {\n") && dot.ends_with("}\n"), "{dot}");

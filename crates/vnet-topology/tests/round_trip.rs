@@ -8,8 +8,9 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value};
+use vnet_impair::{Given, Impairment};
 use vnet_topology::{
-    EndSpec, Gateway, LinkSpec, NodeKind, NodeSpec, PluginUse, RouteEntry, Routing, Spec, resolve,
+    EndSpec, Event, Gateway, LinkSpec, NodeKind, NodeSpec, PluginUse, RouteEntry, Routing, Spec, resolve,
 };
 
 /// Any text a user could put between quotation marks.
@@ -125,6 +126,102 @@ fn vnet_mac(byte: u8) -> vnet_netlink::Mac {
     vnet_netlink::Mac([2, 0xee, 0, 0, 0, byte])
 }
 
+/// Anything that may be said of one direction, so that it goes together.
+fn impairment() -> impl Strategy<Value = Impairment> {
+    let time = || 1..=3_600_000_000_000_u64;
+    let chance = || {
+        prop_oneof![
+            Just("none".to_owned()),
+            share(),
+            (share(), share()).prop_map(|(p, c)| format!("{p} {c}"))
+        ]
+    };
+    let delays = (
+        option::of((time(), time())),
+        select(vec!["uniform", "normal", "pareto", "paretonormal", "a b.dist"]),
+        share(),
+    );
+    let losses = prop_oneof![
+        chance(),
+        (share(), share(), share(), share()).prop_map(|(p, r, h, k)| format!("gemodel {p} {r} {h} {k}")),
+    ];
+    let rates = (
+        option::of(1..=1_000_000_000_000_u64),
+        option::of(1..1_000_000_u64),
+        -20_i64..200,
+        option::of(prop_oneof![
+            (1..9_u64).prop_map(|n| n.to_string()),
+            (1..99_999_u64).prop_map(|n| format!("{n}b"))
+        ]),
+        select(vec!["droptail", "codel", "codel 7ms 90ms ecn"]),
+        any::<bool>(),
+    );
+    (delays, losses, [chance(), chance(), chance()], 1..9_u32, rates).prop_map(
+        |((delay, distribution, correlation), loss, [duplicate, reorder, corrupt], gap, rates)| {
+            let mut impairment = Impairment::default();
+            let mut set = |key: &str, text: &str| {
+                if text != "none" {
+                    impairment.set(key, Some(Given::Text(text))).expect(key);
+                }
+            };
+            if let Some((delay, jitter)) = delay {
+                set("delay", &format!("{delay}ns"));
+                set("jitter", &format!("{jitter}ns"));
+                set("distribution", distribution);
+                set("correlation", &correlation);
+                set("reorder", &reorder);
+                if reorder != "none" && reorder != "0%" {
+                    set("gap", &gap.to_string());
+                }
+            }
+            set("loss", &loss);
+            set("duplicate", &duplicate);
+            set("corrupt", &corrupt);
+            let (rate, burst, overhead, queue, discipline, trace) = rates;
+            if let Some(rate) = rate.filter(|_| !trace) {
+                set("rate", &format!("{rate}bit"));
+                set("overhead", &overhead.to_string());
+                burst.iter().for_each(|burst| set("burst", &format!("{burst}b")));
+            }
+            if trace {
+                set("trace", "traces/a \"b\".up");
+            }
+            if trace || rate.is_some() {
+                queue.iter().for_each(|queue| set("queue", queue));
+                set("discipline", discipline);
+            }
+            impairment
+        },
+    )
+}
+
+/// A share with digits that no float has exactly; a correlation is below 100 %.
+fn share() -> impl Strategy<Value = String> {
+    (0_u32..100, 0_u32..1_000_000).prop_map(|(whole, part)| format!("{whole}.{part:06}%"))
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let value = prop_oneof![
+        Just("\"none\"".to_owned()),
+        (0..9_u32).prop_map(|n| n.to_string()),
+        (0.0..0.9_f64).prop_map(|n| format!("{n:?}")),
+        (1..99_u32).prop_map(|n| format!("\"{n}ms\"")),
+    ];
+    let changes = (value.clone(), value, any::<bool>());
+    (1..3_600_000_000_000_u64, changes, 0..5_u8).prop_map(|(at, (there, back, pair), plug)| {
+        let delay = if pair { format!("[{there}, {back}]") } else { there };
+        let event = match plug {
+            0 => format!("{{\"every\": \"{}ns\", \"down\": \"{at}ns\"}}", at + 1),
+            1 => format!("{{\"at\": \"{at}ns\", \"down\": true}}"),
+            2 => format!("{{\"at\": \"{at}ns\", \"up\": true, \"delay\": {delay}}}"),
+            3 => format!("{{\"at\": \"{at}ns\", \"down\": \"5ms\"}}"),
+            _ => format!("{{\"at\": \"{at}ns\", \"delay\": {delay}, \"loss\": [0.1, \"1%\"]}}"),
+        };
+        let mut read = Event::list_from_json(&format!("[{event}]")).expect("an event");
+        read.pop().expect("one")
+    })
+}
+
 /// Links along a line of nodes, so that no explicit network is in two segments by chance.
 fn spec() -> impl Strategy<Value = Spec> {
     let nodes = (0..6_usize).prop_flat_map(|count| (0..count).map(node).collect::<Vec<_>>());
@@ -135,8 +232,11 @@ fn spec() -> impl Strategy<Value = Spec> {
         vec(
             (
                 option::of(68_u32..=65535),
-                any::<[bool; 3]>(),
+                any::<[bool; 5]>(),
                 vec(plugin(), 0..2),
+                [impairment(), impairment()],
+                option::of(0..=3_600_000_000_000_u64),
+                vec(event(), 0..3),
             ),
             6,
         ),
@@ -158,7 +258,7 @@ fn spec() -> impl Strategy<Value = Spec> {
             spec.routing = Routing::None;
         }
         spec.private_tmp = flags[3];
-        for (number, (mtu, with, plugins)) in links.into_iter().enumerate() {
+        for (number, (mtu, with, plugins, impair, busy_poll, schedule)) in links.into_iter().enumerate() {
             let [Some(a), Some(b)] = [spec.nodes.get(number), spec.nodes.get(number + 1)] else {
                 break;
             };
@@ -167,6 +267,14 @@ fn spec() -> impl Strategy<Value = Spec> {
             link.up = with[0];
             link.name = with[1].then(|| format!("link{number}"));
             link.plugins = plugins;
+            link.impair = impair;
+            if with[3] {
+                link.impair[1] = link.impair[0].clone();
+            }
+            link.big_tcp = with[4];
+            link.busy_poll_ns = busy_poll;
+            link.schedule = schedule;
+            spec.busy_poll_ns = busy_poll;
             if with[2] {
                 link.b = EndSpec {
                     interface: Some(format!("if{number}")),

@@ -265,9 +265,6 @@ impl From<TopologyError> for Error {
                 line: *line,
                 key: error.place().key.clone(),
             },
-            None if matches!(error, TopologyError::NotInThisVersion { .. }) => {
-                Error::Unsupported { what, hint: None }
-            }
             None => Error::Invalid { what, hint: None },
         }
     }

@@ -58,7 +58,7 @@ pub use logs::{LogRecord, next_logs};
 pub use netns::{LabPlace, Netns};
 pub use network::{
     Cancel, GraphFormat, Link, LinkOptions, Network, Node, NodeInterface, NodeOptions, Pipes, Popen, Process,
-    Stream, Transport, never, pools, routing,
+    Stream, Transport, nanoseconds, never, pools, routing,
 };
 pub use open::open;
 pub use plugin::{Config, Direction, Plugin};
@@ -71,6 +71,7 @@ pub use veth::Veth;
 pub use wire::Wire;
 
 pub use vnet_datapath::{PipelineStats, PortStats, ReplayReport};
+pub use vnet_impair::{Given, Impairment, LineStats, time};
 pub use vnet_lab::{
     Forward, IperfOptions, IperfReport, LinkState, NetworkStats, PingAllOptions, PingMatrix, PingOptions,
     PingReport,
@@ -82,7 +83,7 @@ pub use vnet_sandbox::{
 };
 pub use vnet_sys::process::Exit;
 pub use vnet_topology::{
-    EndSpec, Gateway, LinkSpec, NodeKind, NodeSpec, PluginUse, Routing, Spec as NetworkSpec,
+    Changes, EndSpec, Event, Gateway, LinkSpec, NodeKind, NodeSpec, PluginUse, Routing, Spec as NetworkSpec,
 };
 
 /// Version of this build of vnet.

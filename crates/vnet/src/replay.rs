@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use vnet_datapath::{ReplayOptions, ReplayReport, capture_layer};
+use vnet_impair::Impairment;
+use vnet_lab::ready_lines;
 
 use crate::error::Error;
 use crate::plugin::Plugin;
@@ -21,6 +23,10 @@ pub struct Replay {
     pub output: Option<PathBuf>,
     /// The chain, first plugin first.
     pub plugins: Vec<Plugin>,
+    /// The link that frames cross behind the plugins; its clock is the capture's own timestamps.
+    pub impair: Impairment,
+    /// Decides all that is random in it: the same frames meet the same fate with the same seed.
+    pub seed: u64,
     /// Also tell which frames were changed, and which are missing.
     pub diff: bool,
     /// Ends the run early, with an error, when somebody sets it.
@@ -31,7 +37,8 @@ pub struct Replay {
 ///
 /// # Errors
 /// [`Error::NotFound`] when there is no such file, [`Error::System`] with the byte offset where it is not a capture,
-/// [`Error::PluginRejected`], [`Error::PluginTrap`], [`Error::PluginTimeout`].
+/// [`Error::PluginRejected`], [`Error::PluginTrap`], [`Error::PluginTimeout`], [`Error::Invalid`] for impairments that do not go
+/// together, or whose files cannot be read.
 pub fn replay(replay: Replay) -> Result<ReplayReport, Error> {
     if !replay.input.exists() {
         return Err(Error::NotFound {
@@ -39,6 +46,7 @@ pub fn replay(replay: Replay) -> Result<ReplayReport, Error> {
             hint: None,
         });
     }
+    let [line, _] = ready_lines("of the replay", &[replay.impair, Impairment::default()], None)?;
     let layer = capture_layer(&replay.input)?;
     // The tails collect what the plugins log until the run is over.
     let (stages, _tails): (Vec<_>, Vec<_>) = replay
@@ -53,7 +61,7 @@ pub fn replay(replay: Replay) -> Result<ReplayReport, Error> {
         output: replay.output,
         stages,
         diff: replay.diff,
-        line: None,
+        line: line.map(|ready| (vnet_impair::key(replay.seed, "replay", "a-b"), ready)),
         stop: replay.stop,
     })?)
 }

@@ -279,6 +279,7 @@ fn link(tuning: Tuning) -> Result<Network> {
     let network = Network::new(NetworkOptions {
         spec,
         rootless: Some(tuning != Tuning::Root),
+        ..NetworkOptions::default()
     })?;
     network.start(&never)?;
     Ok(network)

@@ -8,6 +8,7 @@ use vnet::{Replay, ReplayReport};
 
 use crate::args::PluginOptions;
 use crate::failure::Failure;
+use crate::impair_arg::ImpairOptions;
 use crate::output::{self, Paint};
 use crate::report;
 
@@ -17,6 +18,8 @@ pub(crate) struct Options {
     input: PathBuf,
     #[command(flatten)]
     plugins: PluginOptions,
+    #[command(flatten)]
+    impair: ImpairOptions,
     /// Capture to write: pcapng, or pcap when the name ends in .pcap
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -34,6 +37,8 @@ pub(crate) fn run(options: Options) -> Result<i32, Failure> {
         output: options.output,
         plugins: options.plugins.plugins().collect(),
         diff: options.diff,
+        impair: options.impair.one_way()?,
+        seed: options.impair.seed.unwrap_or_default(),
         ..Replay::default()
     })?;
     if options.json {
@@ -53,6 +58,9 @@ fn text(report: &ReplayReport, diff: bool) -> String {
         let _ = write!(text, ", {cause} {count}");
     }
     text.push('\n');
+    if let Some(line) = &report.line {
+        let _ = writeln!(text, "{}", report::fared(line));
+    }
     if diff {
         for change in &report.changed {
             let _ = write!(

@@ -8,6 +8,7 @@ use vnet::{Direction, Netns, Wire};
 
 use crate::args::{PluginOptions, direction};
 use crate::failure::Failure;
+use crate::impair_arg::ImpairOptions;
 use crate::output;
 use crate::session::Session;
 use crate::signals::Signals;
@@ -20,6 +21,8 @@ pub(crate) struct Options {
     b: String,
     #[command(flatten)]
     plugins: PluginOptions,
+    #[command(flatten)]
+    impair: ImpairOptions,
     /// Which packets the plugins judge: ingress (from A to B), egress (from B to A), both
     #[arg(long, value_parser = direction, default_value = "both")]
     direction: Direction,
@@ -38,11 +41,16 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<i32, Failure> {
+    let changes = options.impair.changes()?;
     let mut signals = Signals::take()?;
     let netns = options.netns.clone().unwrap_or_default();
     let a = vnet::open(&options.a, &netns)?;
     let b = vnet::open(&options.b, &netns)?;
-    let wire = Wire::held(&a, &b)?;
+    let wire = match options.impair.seed {
+        Some(seed) => Wire::seeded(&a, &b, seed)?,
+        None => Wire::held(&a, &b)?,
+    };
+    wire.impair(&changes)?;
     let attach = |plugin| wire.attach(&plugin, options.direction);
     let attachments = options.plugins.plugins().map(attach).collect::<Result<_, _>>()?;
     let recording = options.pcap.as_ref().map(|path| a.record(path)).transpose()?;

@@ -1,12 +1,14 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use vnet_datapath::{Direction, SWITCH_STAGE_PORTS, StageId};
 use vnet_packet::Layer;
 use vnet_runtime::{Stage, StageStats};
+use vnet_topology::ResolvedLink;
 
 use super::held::{Held, UserId};
 use super::spot::{Site, Spot};
-use super::{At, Island};
+use super::{At, Island, Key};
 use crate::cancel::never;
 use crate::error::LabError;
 use crate::network::{Live, Network};
@@ -104,7 +106,7 @@ impl Network {
 }
 
 impl Live {
-    /// Adds a plugin or recording to an island, which is made for it where there is none.
+    /// Adds a plugin, a recording or the impairments of a link to an island, which is made for it where there is none.
     ///
     /// `add` gets the number of the place's port; it works before the first frame comes.
     pub(super) fn enter<T>(
@@ -147,6 +149,7 @@ impl Live {
                 return Err(error);
             }
         };
+        self.poll_as_asked(&held);
         if is_fresh && let Err(error) = held.redirect(&self.lab) {
             held.give_back(&self.lab, &mut self.numbers);
             return Err(error);
@@ -158,9 +161,37 @@ impl Live {
         Ok((value, island))
     }
 
-    /// Removes a plugin or recording from an island, which ends with the last one.
+    /// Has the engine poll as long for an island as any of its links wants.
+    fn poll_as_asked(&self, held: &Held) {
+        let plan = &self.plan;
+        let is_of = |link: &&ResolvedLink| match &held.inner.key {
+            Key::Link(name) => link.name == *name,
+            Key::Switch(name) => [link.a, link.b]
+                .iter()
+                .any(|slot| plan.nodes[slot.node].name == *name),
+        };
+        let most = plan
+            .links
+            .iter()
+            .filter(is_of)
+            .map(|link| link.busy_poll_ns)
+            .max();
+        if let Some(time) = most.filter(|time| *time > 0) {
+            let asked = held
+                .inner
+                .with_pipeline(|pipeline| pipeline.set_busy_poll(Duration::from_nanos(time)));
+            if let Ok(Err(error)) = asked {
+                tracing::warn!(target: "vnet::lab", %error, "{} is not polled", held.inner.key);
+            }
+        }
+    }
+
+    /// Removes a plugin, a recording or the impairments of a link from an island, which ends with the last one.
     pub(super) fn leave(&mut self, island: &Island, id: UserId) -> Swap {
-        let key = &island.inner.key;
+        self.leave_key(&island.inner.key, id)
+    }
+
+    pub(super) fn leave_key(&mut self, key: &Key, id: UserId) -> Swap {
         let Some(mut held) = self.islands.remove(key) else {
             return Swap::default();
         };

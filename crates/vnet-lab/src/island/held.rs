@@ -62,6 +62,8 @@ struct User {
 pub(crate) enum UserId {
     Stage(StageId),
     Recording(RecordId),
+    /// The impairments of a link, by the number of its first interface.
+    Line(u32),
 }
 
 impl Held {
@@ -230,6 +232,10 @@ impl Held {
         self.users.retain(|user| user.id != id);
     }
 
+    pub(crate) fn has_user(&self, id: UserId) -> bool {
+        self.users.iter().any(|user| user.id == id)
+    }
+
     pub(crate) fn is_idle(&self) -> bool {
         self.users.is_empty()
     }
@@ -354,6 +360,8 @@ fn keep(island: &IslandInner, id: UserId) {
                 island.keep_recording(id, recorded.map_err(|error| error.to_string()));
                 Ok(())
             }),
+        // They end with their link.
+        UserId::Line(_) => return,
     };
     if let Ok(Err(error)) = kept {
         tracing::error!(target: "vnet::lab", %error, "the last numbers of a plugin on {} are lost", island.key);

@@ -2,6 +2,7 @@
 
 mod attach;
 mod held;
+mod line;
 mod recording;
 mod spot;
 

@@ -99,7 +99,10 @@ pub fn spec(hosts: &[&str], switches: &[&str], routers: &[&str], links: &[(&str,
 
 pub fn network(spec: Spec) -> Network {
     use_built_helper();
-    Network::new(NetworkOptions { spec, rootless: None }).unwrap()
+    Network::new(NetworkOptions {
+        spec,
+        ..NetworkOptions::default()
+    }).unwrap()
 }
 
 /// A started network.

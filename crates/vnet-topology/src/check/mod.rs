@@ -8,12 +8,14 @@ use std::net::IpAddr;
 
 use vnet_netlink::Mac;
 
+use crate::changes;
 use crate::check::address::is_unicast;
 use crate::error::TopologyError;
 use crate::names::{
     INTERFACE_NAME_RULE, LINK_NAME_RULE, NODE_NAME_RULE, is_interface_name, is_link_name, is_node_name,
 };
 use crate::places::{Places, Subject};
+use crate::schedule;
 use crate::spec::{End, EndSpec, LinkSpec, NodeKind, NodeSpec, Spec};
 use crate::subnet::{Family, Subnet};
 
@@ -116,6 +118,10 @@ impl Check<'_> {
                 });
             }
             self.mtu(at, link)?;
+            changes::check(&link.impair, || self.places.of(self.spec, Subject::Link(at)))?;
+            schedule::check(&link.schedule, &link.impair, |number| {
+                self.places.of(self.spec, Subject::LinkEvent(at, number))
+            })?;
             self.plugins(&link.plugins, Subject::LinkKey(at, "plugins"))?;
         }
         Ok(())

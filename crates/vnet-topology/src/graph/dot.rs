@@ -35,7 +35,7 @@ pub fn graph_dot(plan: &Resolved) -> String {
             quote(&plan.nodes[b.node].name),
             quote(&plan.interface(a).name),
             quote(&plan.interface(b).name),
-            quote(&remarks(link).join(", ")),
+            quote(&remarks(link, None).join(", ")),
         );
     }
     text.push_str("}\n");

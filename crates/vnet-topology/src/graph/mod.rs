@@ -10,8 +10,10 @@ pub use dot::graph_dot;
 pub use svg::graph_svg;
 pub use text::graph_text;
 
+use vnet_impair::Impairment;
+
 use crate::resolved::{Resolved, ResolvedInterface, ResolvedLink, Slot};
-use crate::spec::NodeKind;
+use crate::spec::{End, NodeKind};
 
 /// Says how many of what there are: `2 hosts, 1 switch and 2 links`.
 pub(crate) fn summary(plan: &Resolved) -> String {
@@ -44,10 +46,29 @@ pub(crate) fn end_name(plan: &Resolved, slot: Slot) -> String {
     format!("{} {}", plan.nodes[slot.node].name, plan.interface(slot).name)
 }
 
-/// Says what is not usual about a link: that it is down, its MTU.
-pub(crate) fn remarks(link: &ResolvedLink) -> Vec<String> {
+/// Says what is not usual about a link: that it is down, its MTU, what befalls its frames. Where the directions differ, as
+/// seen from one of its ends; from outside as arrows from a to b and from b to a.
+pub(crate) fn remarks(link: &ResolvedLink, seen_from: Option<End>) -> Vec<String> {
     let down = (!link.up).then(|| "down".to_owned());
-    down.into_iter()
+    let mut remarks: Vec<String> = down
+        .into_iter()
         .chain(link.mtu.map(|mtu| format!("mtu {mtu}")))
-        .collect()
+        .collect();
+    let [there, back] = link.impair.each_ref().map(Impairment::entries);
+    for key in Impairment::KEYS {
+        let of = |entries: &[(&'static str, String)]| {
+            let found = entries.iter().find(|(known, _)| known == key);
+            found.map_or("none", |(_, text)| text).to_owned()
+        };
+        match (of(&there), of(&back)) {
+            (there, back) if there == back && there == "none" => {}
+            (there, back) if there == back => remarks.push(format!("{key} {there}")),
+            (there, back) => remarks.push(match seen_from {
+                None => format!("{key} {there}\u{2192} {back}\u{2190}"),
+                Some(End::A) => format!("{key} {there} out {back} in"),
+                Some(End::B) => format!("{key} {back} out {there} in"),
+            }),
+        }
+    }
+    remarks
 }

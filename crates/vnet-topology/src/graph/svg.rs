@@ -152,7 +152,7 @@ fn links(plan: &Resolved, points: &[(f64, f64)], svg: &mut String) {
         let ends: Vec<String> = End::BOTH
             .map(|end| end_name(plan, link.end(end)))
             .into_iter()
-            .chain(remarks(link))
+            .chain(remarks(link, None))
             .collect();
         let dashes = if link.up { "" } else { " stroke-dasharray=\"5 4\"" };
         let _ = writeln!(

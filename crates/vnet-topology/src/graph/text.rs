@@ -44,7 +44,7 @@ fn interfaces(plan: &Resolved, node: &ResolvedNode, text: &mut String) {
             let _ = write!(line, "{:columns$}  ", addresses(interface));
         }
         let _ = write!(line, "-- {peer}");
-        let remarks = remarks(link);
+        let remarks = remarks(link, Some(interface.end));
         if !remarks.is_empty() {
             let _ = write!(line, "  ({})", remarks.join(", "));
         }

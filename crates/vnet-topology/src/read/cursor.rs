@@ -3,18 +3,6 @@
 use crate::error::{Place, TopologyError};
 use crate::read::tree::{Entry, Item, Value};
 
-/// Keys that links of later versions have.
-const LATER: [&str; 8] = [
-    "delay",
-    "jitter",
-    "loss",
-    "rate",
-    "queue",
-    "duplicate",
-    "reorder",
-    "corrupt",
-];
-
 /// A text with the offsets at which its lines begin.
 pub(crate) struct Lines<'a> {
     file: &'a str,
@@ -167,14 +155,9 @@ impl<'a> Cursor<'a> {
     pub fn fields(&self, keys: &[&str], expected: &str) -> Result<Fields<'a>, TopologyError> {
         let fields = self.entries(expected)?;
         if let Some(unknown) = fields.iter().find(|field| !keys.contains(&field.key)) {
-            let at = unknown.key_place();
-            return Err(if LATER.contains(&unknown.key) {
-                TopologyError::NotInThisVersion { at }
-            } else {
-                TopologyError::UnknownKey {
-                    at,
-                    expected: keys.join(", "),
-                }
+            return Err(TopologyError::UnknownKey {
+                at: unknown.key_place(),
+                expected: keys.join(", "),
             });
         }
         Ok(Fields { fields })

@@ -3,6 +3,7 @@
 use crate::error::TopologyError;
 use crate::places::{Places, Subject};
 use crate::read::cursor::{Cursor, Fields};
+use crate::read::impair;
 use crate::read::tree::Value;
 use crate::read::values;
 use crate::spec::{End, EndSpec, LinkSpec, Spec};
@@ -11,17 +12,29 @@ const LINKS: &str = "a list of links, such as [[\"h1\", \"s1\"], [\"h2\", \"s1\"
 const LINK: &str = "a link: two names such as [\"h1\", \"s1\"], or a table with ends = [\"h1\", \"s1\"]";
 const ENDS: &str = "the two ends, such as [\"h1\", \"s1\"]";
 const END: &str = "the name of a node, or a table such as { node = \"h1\", ip = \"10.0.0.1/24\" }";
-const KEYS: [&str; 7] = ["ends", "a", "b", "name", "mtu", "up", "plugins"];
+const KEYS: [&str; 10] = [
+    "ends",
+    "a",
+    "b",
+    "name",
+    "mtu",
+    "up",
+    "plugins",
+    "schedule",
+    "big_tcp",
+    "busy_poll",
+];
 
 /// Reads all links in the order of the document.
 pub(crate) fn read_all(top: &Fields<'_>, spec: &mut Spec, places: &mut Places) -> Result<(), TopologyError> {
     let Some(links) = top.get("links") else {
         return Ok(());
     };
+    let all: Vec<&str> = KEYS.into_iter().chain(impair::keys()).collect();
     match &links.item.value {
         Value::List(items) => {
             for link in links.elements(items) {
-                let read = read_link(&link, &KEYS, spec.links.len(), places)?;
+                let read = read_link(&link, &all, spec.links.len(), places)?;
                 spec.links.push(read);
             }
         }
@@ -29,7 +42,7 @@ pub(crate) fn read_all(top: &Fields<'_>, spec: &mut Spec, places: &mut Places) -
         Value::Table(_) => {
             for field in links.entries(LINKS)? {
                 let at = spec.links.len();
-                let keys: Vec<&str> = KEYS.into_iter().filter(|key| *key != "name").collect();
+                let keys: Vec<&str> = all.iter().copied().filter(|key| *key != "name").collect();
                 let mut read = read_link(&field.value, &keys, at, places)?;
                 read.name = Some(field.key.to_owned());
                 places.note(Subject::LinkKey(at, "name"), field.key_place());
@@ -72,7 +85,7 @@ fn read_link(
         b,
         ..LinkSpec::new("", "")
     };
-    for key in ["name", "mtu", "up", "plugins"] {
+    for key in ["name", "mtu", "up", "plugins", "big_tcp", "schedule"] {
         if let Some(value) = fields.get(key) {
             places.note(Subject::LinkKey(at, key), value.place());
         }
@@ -85,6 +98,19 @@ fn read_link(
     }
     if let Some(value) = fields.get("up") {
         read.up = value.boolean("true or false")?;
+    }
+    impair::changes(&fields)?.apply_at(&mut read.impair, |_| link.place())?;
+    if let Some(value) = fields.get("schedule") {
+        read.schedule = impair::events(value)?;
+        for (number, place) in values::places(value) {
+            places.note(Subject::LinkEvent(at, number), place);
+        }
+    }
+    if let Some(value) = fields.get("big_tcp") {
+        read.big_tcp = value.boolean("true or false")?;
+    }
+    if let Some(value) = fields.get("busy_poll") {
+        read.busy_poll_ns = Some(impair::time(value)?);
     }
     if let Some(value) = fields.get("plugins") {
         read.plugins = values::plugins(value)?;

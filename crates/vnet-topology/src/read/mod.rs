@@ -1,6 +1,7 @@
 //! From a document to a spec.
 
 mod cursor;
+mod impair;
 mod link;
 mod node;
 mod tree;
@@ -8,22 +9,25 @@ mod values;
 
 use toml::de::DeTable;
 
+use crate::changes::Changes;
 use crate::error::{Place, TopologyError};
 use crate::places::{Declared, Places, Subject};
 use crate::read::cursor::{Cursor, Lines, Source};
 use crate::resolve::resolve_at;
+use crate::schedule::Event;
 use crate::spec::{DEFAULT_IPV4, DEFAULT_IPV6, Spec};
 
 pub(crate) use values::address;
 
 const LAB: &str = "a lab: name, hosts, switches, routers, links";
-const TOP: [&str; 11] = [
+const TOP: [&str; 12] = [
     "name",
     "seed",
     "ipv4",
     "ipv6",
     "routing",
     "private_tmp",
+    "busy_poll",
     "hosts",
     "switches",
     "routers",
@@ -113,6 +117,27 @@ impl Spec {
     }
 }
 
+/// Reads impairments to set, as a JSON object.
+pub(crate) fn changes(text: &str) -> Result<Changes, TopologyError> {
+    const EXPECTED: &str = "impairments, such as delay = \"10ms\"";
+    let item = alone(text)?;
+    let keys: Vec<&str> = impair::keys().collect();
+    let fields = Cursor::new(Source::Json(None), &item).fields(&keys, EXPECTED)?;
+    impair::changes(&fields)
+}
+
+/// Reads a schedule, as a JSON list.
+pub(crate) fn events(text: &str) -> Result<Vec<Event>, TopologyError> {
+    impair::events(&Cursor::new(Source::Json(None), &alone(text)?))
+}
+
+fn alone(text: &str) -> Result<tree::Item, TopologyError> {
+    json(text).map_err(|error| TopologyError::Syntax {
+        at: Place::named("the changes of a link"),
+        reason: error.to_string(),
+    })
+}
+
 fn json(text: &str) -> Result<tree::Item, serde_json::Error> {
     let mut item: tree::Item = serde_json::from_str(text)?;
     tree::number(&mut item, &mut 0);
@@ -144,6 +169,9 @@ fn read(top: &Cursor<'_>) -> Result<(Spec, Declared), TopologyError> {
     }
     if let Some(private) = fields.get("private_tmp") {
         spec.private_tmp = private.boolean("true or false")?;
+    }
+    if let Some(time) = fields.get("busy_poll") {
+        spec.busy_poll_ns = Some(impair::time(time)?);
     }
     node::read_all(&fields, &mut spec, &mut places)?;
     link::read_all(&fields, &mut spec, &mut places)?;

@@ -78,6 +78,9 @@ pub(crate) fn decide(
             b,
             mtu: link.mtu,
             up: link.up,
+            impair: link.impair.clone(),
+            big_tcp: link.big_tcp,
+            busy_poll_ns: link.busy_poll_ns.or(spec.busy_poll_ns).unwrap_or(0),
         });
     }
     check_unique(spec, places, &plan)?;

@@ -1,10 +1,12 @@
 //! From a spec to a JSON document.
 
 use serde_json::{Map, Value as Json, json};
+use vnet_impair::time_text;
 
 use crate::spec::{
     DEFAULT_IPV4, DEFAULT_IPV6, EndSpec, Gateway, LinkSpec, NodeSpec, PluginUse, Routing, Spec,
 };
+use crate::write::link::fares;
 
 impl Spec {
     /// Writes a document that [`Spec::from_json`] reads as an equal spec; what is at its default is left out.
@@ -32,6 +34,9 @@ impl Spec {
         }
         if !self.private_tmp {
             lab.insert("private_tmp".into(), json!(false));
+        }
+        if let Some(time) = self.busy_poll_ns {
+            lab.insert("busy_poll".into(), json!(time_text(time)));
         }
         lab.insert("nodes".into(), self.nodes.iter().map(node).collect());
         lab.insert("links".into(), self.links.iter().map(link).collect());
@@ -99,6 +104,7 @@ fn link(link: &LinkSpec) -> Json {
     if !link.up {
         map.insert("up".into(), json!(false));
     }
+    map.extend(fares(link));
     if !link.plugins.is_empty() {
         map.insert("plugins".into(), plugins(&link.plugins));
     }

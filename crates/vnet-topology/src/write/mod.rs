@@ -1,4 +1,5 @@
 //! From a spec to a document.
 
 mod json;
+mod link;
 mod toml;

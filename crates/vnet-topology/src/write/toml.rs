@@ -3,12 +3,14 @@
 use std::fmt::Write as _;
 
 use serde_json::Value as Json;
+use vnet_impair::time_text;
 use vnet_netlink::Cidr;
 
 use crate::error::{Place, TopologyError};
 use crate::spec::{
     DEFAULT_IPV4, DEFAULT_IPV6, EndSpec, Gateway, LinkSpec, NodeKind, NodeSpec, PluginUse, Routing, Spec,
 };
+use crate::write::link::fares;
 
 impl Spec {
     /// Writes a lab file that [`Spec::from_toml`] reads as an equal spec.
@@ -51,6 +53,9 @@ impl Spec {
         }
         if !self.private_tmp {
             lines.set("private_tmp", "false");
+        }
+        if let Some(time) = self.busy_poll_ns {
+            lines.set("busy_poll", &quote(&time_text(time)));
         }
     }
 }
@@ -149,11 +154,14 @@ fn write_link(link: &LinkSpec, lines: &mut Lines<'_>) -> Result<(), TopologyErro
     if !link.up {
         lines.set("up", "false");
     }
+    let name = link
+        .name
+        .clone()
+        .unwrap_or_else(|| format!("{}-{}", link.a.node, link.b.node));
+    for (key, written) in fares(link) {
+        lines.set(&key, &value(&written, &format!("links.{name}.{key}"))?);
+    }
     if !link.plugins.is_empty() {
-        let name = link
-            .name
-            .clone()
-            .unwrap_or_else(|| format!("{}-{}", link.a.node, link.b.node));
         lines.set(
             "plugins",
             &plugins(&link.plugins, &format!("links.{name}.plugins"))?,

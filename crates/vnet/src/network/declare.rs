@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use vnet_netlink::Cidr;
 use vnet_topology::{
-    EndSpec, Gateway, LinkSpec, NodeKind, NodeSpec, RouteEntry, Routing, Spec, parse_address,
+    Changes, EndSpec, Event, Gateway, LinkSpec, NodeKind, NodeSpec, RouteEntry, Routing, Spec, parse_address,
 };
 
 use super::{Link, Network, Node};
@@ -48,6 +49,14 @@ pub struct LinkOptions {
     pub mtu: Option<u32>,
     /// Whether it is pulled from the start.
     pub down: bool,
+    /// Its impairments.
+    pub impair: Changes,
+    /// What happens to it at its time.
+    pub schedule: Vec<Event>,
+    /// Whether both its ends may send IPv4 super-frames of up to 180,000 bytes (BIG TCP).
+    pub big_tcp: bool,
+    /// How long the engine polls for more of its frames after a wake-up; `None`: as the network says.
+    pub busy_poll: Option<Duration>,
 }
 
 impl NodeOptions {
@@ -99,12 +108,20 @@ impl LinkOptions {
                 mac: mac.as_deref().map(str::parse).transpose()?,
             })
         };
+        let (a, b) = (a.into(), b.into());
+        let name = self.name.clone().unwrap_or_else(|| format!("{a}-{b}"));
+        let mut impair = Default::default();
+        self.impair.apply(&name, &mut impair)?;
         Ok(LinkSpec {
             name: self.name,
-            a: end(a.into(), name_a, ip_a, mac_a)?,
-            b: end(b.into(), name_b, ip_b, mac_b)?,
+            a: end(a, name_a, ip_a, mac_a)?,
+            b: end(b, name_b, ip_b, mac_b)?,
             mtu: self.mtu,
             up: !self.down,
+            impair,
+            schedule: self.schedule,
+            big_tcp: self.big_tcp,
+            busy_poll_ns: self.busy_poll.map(nanoseconds),
             plugins: Vec::new(),
         })
     }
@@ -217,6 +234,12 @@ impl Network {
         };
         Ok(links.filter_map(handle).collect())
     }
+}
+
+/// Counts a time in nanoseconds; one too long to count is as good as for ever.
+#[must_use]
+pub fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Error {

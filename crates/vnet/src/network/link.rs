@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use vnet_impair::Impairment;
 use vnet_lab::LinkState;
-use vnet_topology::{LinkSpec, NodeKind};
+use vnet_topology::{Changes, Event, LinkSpec, NodeKind};
 
 use super::{Network, place};
 use crate::attachment::Attachment;
@@ -64,6 +65,31 @@ impl Link {
     /// [`Error::NotFound`] when it was removed, [`Error::Closed`], [`Error::System`].
     pub fn set_up(&self, up: bool) -> Result<(), Error> {
         Ok(self.network.ours()?.set_link_up(&self.name, up)?)
+    }
+
+    /// Changes its impairments, at once where the network runs; what is not named stays, and on an error everything does.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the key and what it wants, or with a trace or table that cannot be read; as [`Link::set_up`].
+    pub fn impair(&self, changes: &Changes) -> Result<(), Error> {
+        Ok(self.network.ours()?.impair(&self.name, changes)?)
+    }
+
+    /// Returns what befalls its frames just now: from a to b, and from b to a. Starts nothing.
+    ///
+    /// # Errors
+    /// As [`Link::set_up`].
+    pub fn impairments(&self) -> Result<[Impairment; 2], Error> {
+        Ok(self.network.ours()?.impairments(&self.name)?)
+    }
+
+    /// Has these events happen to it in place of those that were to: where the network runs, times count from this call, else
+    /// from its start.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when impairments would not go together; as [`Link::set_up`].
+    pub fn set_schedule(&self, events: Vec<Event>) -> Result<(), Error> {
+        Ok(self.network.ours()?.set_schedule(&self.name, events)?)
     }
 
     /// Returns what it is doing. Starts the network.

@@ -23,7 +23,7 @@ use std::time::Duration;
 use vnet_sandbox::{LabEntry, labs};
 use vnet_topology::Spec;
 
-pub use declare::{LinkOptions, NodeOptions, pools, routing};
+pub use declare::{LinkOptions, NodeOptions, nanoseconds, pools, routing};
 pub use link::Link;
 pub use node::Node;
 pub use port::Transport;
@@ -100,7 +100,11 @@ impl Network {
     }
 
     fn of(spec: Spec, rootless: Option<bool>, directory: Option<PathBuf>) -> Result<Self, Error> {
-        let lab = vnet_lab::Network::new(vnet_lab::NetworkOptions { spec, rootless })?;
+        let lab = vnet_lab::Network::new(vnet_lab::NetworkOptions {
+            spec,
+            rootless,
+            directory: directory.clone(),
+        })?;
         Ok(Self {
             inner: Arc::new(NetworkInner {
                 lab,
@@ -124,6 +128,14 @@ impl Network {
         } else {
             "lab".into()
         }
+    }
+
+    /// Returns the seed of everything random in it: the declared one, or one that was drawn for it.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] in a forked child.
+    pub fn seed(&self) -> Result<u64, Error> {
+        Ok(self.ours()?.seed())
     }
 
     /// Returns the declaration as it is just now.

@@ -1,7 +1,10 @@
 //! Forwarding between two devices.
 
+mod lines;
+
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use lines::Impaired;
 use vnet_datapath::{Pipeline, PipelineStats, Place, Port, StageId};
 
 use crate::attachment::{Attachment, AttachmentInner, Attachments, Owner};
@@ -24,6 +27,8 @@ pub(crate) struct WireInner {
     a: Device,
     b: Device,
     pub(crate) attachments: Attachments,
+    /// Taken before the pipeline.
+    impaired: Mutex<Impaired>,
     pipeline: RwLock<Option<Pipeline>>,
     born: Generation,
 }
@@ -41,11 +46,19 @@ impl Wire {
     }
 
     /// Joins two devices without forwarding anything before [`Wire::start`], so that no frame passes before the plugins
-    /// are attached; until then the kernel queues what arrives.
+    /// are attached and the impairments set; until then the kernel queues what arrives.
     ///
     /// # Errors
     /// As [`Wire::new`].
     pub fn held(a: &Device, b: &Device) -> Result<Self, Error> {
+        Self::seeded(a, b, vnet_lab::any_seed())
+    }
+
+    /// Joins two devices as [`Wire::held`], with a seed of everything random in its impairments.
+    ///
+    /// # Errors
+    /// As [`Wire::new`].
+    pub fn seeded(a: &Device, b: &Device, seed: u64) -> Result<Self, Error> {
         if Arc::ptr_eq(&a.inner, &b.inner) {
             return Err(Error::Invalid {
                 what: format!("a wire joins two devices, and {a} is one"),
@@ -85,6 +98,7 @@ impl Wire {
             a: a.clone(),
             b: b.clone(),
             attachments: Attachments::default(),
+            impaired: Impaired::new(seed),
             pipeline: RwLock::new(Some(Pipeline::wire_held(port_a, port_b)?)),
             born: Generation::current(),
         });
@@ -181,6 +195,7 @@ impl WireInner {
         else {
             return;
         };
+        self.end_lines(&pipeline);
         self.attachments.end(&pipeline);
         let ports = pipeline
             .into_parts()
