@@ -18,8 +18,6 @@ pub(super) struct Bucket {
     until_ns: u64,
     /// What `until_ns` leaves out, in parts of `bits_per_s` of a nanosecond.
     rest: u64,
-    /// The last frame left when the line was done with it, and not ahead of that.
-    on_time: bool,
 }
 
 /// How a frame went through a rate or a trace.
@@ -40,7 +38,6 @@ impl Bucket {
             credit_ns,
             until_ns: free,
             rest: 0,
-            on_time: false,
         }
     }
 
@@ -56,7 +53,8 @@ impl Bucket {
 
     /// Puts a frame on the line at `now`, when the line is free.
     pub(super) fn serve(&mut self, now: u64, bytes: u32) -> Served {
-        let busy = self.on_time && now == self.free();
+        // A frame that left ahead of the line's time leaves it behind the clock, so what follows is a break.
+        let busy = now == self.free();
         let earliest = now.saturating_sub(self.credit_ns);
         if earliest > self.free() {
             (self.until_ns, self.rest) = (earliest, 0);
@@ -70,7 +68,6 @@ impl Bucket {
         }
         self.until_ns = self.until_ns.saturating_add(whole);
         self.rest = rest;
-        self.on_time = self.free() >= now;
         Served {
             left: self.free().max(now),
             busy,

@@ -4,11 +4,11 @@ use vnet_impair::{Dropped, Outcome};
 
 use crate::drive::{MS, S, Seen, line, offer, ready, run_until, send};
 
-/// Sends 1,000 frames and changes the line before frame 500.
+/// Sends 1,000 frames and changes the line before frame 500, and again and again to the same.
 fn changed(before: &[(&str, &str)], after: &[(&str, &str)]) -> Vec<Seen> {
     let (mut line, mut seen) = (line(1, before), Vec::new());
     for n in 0..1_000 {
-        if n == 500 {
+        if n >= 500 && n % 10 == 0 {
             line.set(ready(after), n * MS);
         }
         run_until(&mut line, n * MS, &mut seen);
@@ -49,6 +49,35 @@ fn a_change_shifts_no_later_fate() {
 }
 
 #[test]
+fn a_change_to_the_same_is_none() {
+    for entries in [
+        &[("loss", "10% 80%")][..],
+        &[
+            ("loss", "gemodel 5% 20%"),
+            ("duplicate", "5% 90%"),
+            ("corrupt", "5% 90%"),
+        ],
+        &[
+            ("delay", "10ms"),
+            ("jitter", "2ms"),
+            ("distribution", "pareto"),
+            ("correlation", "50%"),
+        ],
+        &[("delay", "2ms"), ("reorder", "40% 80%"), ("gap", "7")],
+        &[
+            ("rate", "3.9mbit"),
+            ("burst", "2000b"),
+            ("queue", "10"),
+            ("discipline", "codel 2ms 20ms"),
+        ],
+    ] {
+        let mut whole = send(&mut line(1, entries), 1_000, 500, MS);
+        whole.sort_by_key(|seen| seen.frame);
+        assert_eq!(changed(entries, entries), whole, "{entries:?}");
+    }
+}
+
+#[test]
 fn a_frame_after_a_change_meets_what_it_would_have_met_from_the_start() {
     let late = lost(&changed(&[], &[("loss", "10%")]));
     let all = lost(&changed(&[("loss", "10%")], &[("loss", "10%")]));
@@ -69,6 +98,17 @@ fn frames_on_the_wire_keep_their_time_and_those_that_wait_take_the_changed_rate(
     let times: Vec<u64> = seen.iter().map(|seen| seen.at / 100_000).collect();
     // The first was on the line; two wait, with the delay of their arrival; the last has both changes.
     assert_eq!(times, [130, 138, 146, 604]);
+}
+
+#[test]
+fn a_shorter_delay_lets_frames_overtake_on_the_wire_and_none_leaves_late() {
+    let (mut line, mut seen) = (line(1, &[("rate", "10mbit"), ("delay", "50ms")]), Vec::new());
+    (0..2).for_each(|n| offer(&mut line, 0, 1_250, n, &mut seen));
+    line.set(ready(&[("rate", "10mbit"), ("delay", "1ms")]), 0);
+    offer(&mut line, 0, 1_250, 2, &mut seen);
+    run_until(&mut line, u64::MAX, &mut seen);
+    let order: Vec<(u64, u64)> = seen.iter().map(|seen| (seen.frame, seen.at / MS)).collect();
+    assert_eq!(order, [(2, 4), (0, 51), (1, 52)]);
 }
 
 #[test]
