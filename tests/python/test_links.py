@@ -64,11 +64,11 @@ def test_what_cannot_be_is_refused_with_the_right_form_and_changes_nothing(
     with pytest.raises(vnet.InvalidValue, match=words):
         net.link("h1", "h2", **impairments)  # type: ignore[arg-type]
     assert net.to_dict() == before
-    link = net.link("h1", "h2", name="l", jitter="1ms")
+    link = net.link("h1", "h2", name="l", duplicate="1%")
     if not {"busy_poll", "schedule"} & impairments.keys():
         with pytest.raises(vnet.InvalidValue):
             link.set(delay="5ms", **impairments) if "delay" not in impairments else link.set(**impairments)  # type: ignore
-        assert link.impairments.a_to_b == link.impairments.b_to_a == {"jitter": "1ms"}
+        assert link.impairments.a_to_b == link.impairments.b_to_a == {"duplicate": "1%"}
 
 
 def test_set_changes_only_what_is_given(net: vnet.Network) -> None:
