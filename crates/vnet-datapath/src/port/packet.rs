@@ -20,6 +20,9 @@ const MACS: usize = 12;
 /// Longest a frame is thought to have waited to be read, in nanoseconds.
 const LONGEST_WAIT: u64 = 1_000_000_000;
 
+/// Frames a read asks for while few come.
+const FEW: usize = 8;
+
 /// A packet socket bound to one interface, with a virtio-net header before each frame.
 pub(crate) struct Packet {
     socket: PacketSocket,
@@ -31,6 +34,8 @@ pub(crate) struct Packet {
     silent: bool,
     /// Set where the kernel says when each frame came: the clock on which that is wanted.
     stamped: Option<Clock>,
+    /// Frames the next read asks for: each costs a little whether it comes or not.
+    ask: usize,
     /// When the last stamped frame came, on the worker's clock.
     last_ns: u64,
 }
@@ -43,6 +48,7 @@ impl Packet {
             bare: None,
             silent: true,
             stamped: None,
+            ask: FEW,
             last_ns: 0,
         }
     }
@@ -94,7 +100,7 @@ impl Packet {
             landing.metas.is_empty(),
             "a packet read starts with every slot free"
         );
-        let (stride, slots) = (landing.stride, landing.slots.min(BATCH));
+        let (stride, slots) = (landing.stride, landing.slots.min(self.ask));
         let received = {
             let mut rest = landing.bytes.chunks_exact_mut(stride).take(slots);
             let mut to: [RecvSlot<'_>; BATCH] = std::array::from_fn(|_| {
@@ -136,6 +142,7 @@ impl Packet {
             }
         };
         self.silent = false;
+        self.ask = (2 * n).next_power_of_two().clamp(FEW, BATCH);
         let beside = self.stamped.map(Clock::beside_realtime);
         for (i, info) in arrived[..n].iter().enumerate() {
             counters.rx_packets += 1;
