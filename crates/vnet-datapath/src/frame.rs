@@ -12,9 +12,12 @@ pub(crate) const BATCH: usize = 64;
 /// Largest frame carried in one piece: a 64 KiB segmentation-offload packet with its Ethernet header and two VLAN tags.
 pub(crate) const FRAME_MAX: usize = 65_536 + 22;
 
-/// Largest frame of a port whose link carries BIG TCP: 180,000 bytes, as the interfaces of its nodes are told, with header
-/// and tags.
-pub(crate) const BIG_FRAME_MAX: usize = 180_000 + 22;
+/// Most bytes of a super-frame over IPv4 on a link that carries BIG TCP, as its interfaces are told
+/// (`gso_ipv4_max_size`); see [`Port::big`](crate::Port::big).
+pub const BIG_TCP_MAX: u32 = 180_000;
+
+/// Largest frame of a port of such a link, with tags put back.
+pub(crate) const BIG_FRAME_MAX: usize = BIG_TCP_MAX as usize + 22;
 
 /// Largest layer-2 overhead of a wire-size frame: Ethernet header and two VLAN tags.
 pub(crate) const L2_OVERHEAD: u32 = 22;

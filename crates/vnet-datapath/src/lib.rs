@@ -74,6 +74,7 @@ mod worker;
 pub use error::EngineError;
 pub use fdb::Learned;
 pub use forward::{LineAt, Place};
+pub use frame::BIG_TCP_MAX;
 pub use pipeline::{Parts, Pipeline, SWITCH_STAGE_PORTS};
 pub use pool::{after_fork, before_fork, forked};
 pub use port::{Change, MemoryEnd, Port, PortInfo, PortStats};

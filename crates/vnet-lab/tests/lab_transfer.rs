@@ -128,3 +128,39 @@ fn data_crosses_a_switch_with_and_without_a_plugin() {
         close(&net);
     });
 }
+
+#[test]
+fn data_crosses_links_that_carry_big_tcp() {
+    as_root_and_user("data_crosses_links_that_carry_big_tcp", || {
+        let mut spec = spec(
+            &["h1", "h2", "h3"],
+            &["s1"],
+            &[],
+            &[("h1", "h2"), ("h1", "s1"), ("h3", "s1")],
+        );
+        // The link of h3 is an ordinary one.
+        spec.links[0].big_tcp = true;
+        spec.links[1].big_tcp = true;
+        let net = up(spec);
+        let plan = net.resolved().unwrap();
+        let on_switch = plan.node("h3").unwrap().1.interfaces[0].addresses[0].ip;
+        transfer(&net, "h1", "h2", address(&net, "h2"));
+        transfer(&net, "h1", "h3", on_switch);
+        for (at, direction) in [
+            (At::Link("h1-h2".into()), Direction::Both),
+            (At::Switch("s1".into()), Direction::Ingress),
+        ] {
+            let (id, island) = attach(&net, &at, DROP_BCAST, direction);
+            let (to, address) = match at {
+                At::Link(_) => ("h2", address(&net, "h2")),
+                _ => ("h3", on_switch),
+            };
+            transfer(&net, "h1", to, address);
+            let (stats, _) = net.detach(&island, id).unwrap();
+            assert!(stats.packets_in > 300 && stats.dropped == 0, "{at:?}: {stats:?}");
+            println!("{at:?}: {} bytes a frame", SIZE as u64 / stats.packets_in);
+        }
+        transfer(&net, "h1", "h2", address(&net, "h2"));
+        close(&net);
+    });
+}

@@ -202,8 +202,8 @@ impl Port {
         }
     }
 
-    /// Lets the port bring and take super-frames of up to 180,000 bytes over IPv4 (BIG TCP): its
-    /// interface and its peer's must have GSO sizes to match.
+    /// Lets the port bring and take super-frames of up to [`BIG_TCP_MAX`](crate::BIG_TCP_MAX) bytes over IPv4: its interface
+    /// and its peer's must have GSO sizes to match.
     #[must_use]
     pub fn big(self) -> Self {
         Self {

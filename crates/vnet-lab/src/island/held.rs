@@ -384,7 +384,8 @@ fn take(
         mtu: end.mtu,
     };
     let listed = [sockets.list(&taken.rx), sockets.list(&taken.tx)];
-    Ok((Port::pair(taken.rx, taken.tx, info), listed))
+    let port = Port::pair(taken.rx, taken.tx, info);
+    Ok((if end.big_tcp { port.big() } else { port }, listed))
 }
 
 /// Closes ports side by side.

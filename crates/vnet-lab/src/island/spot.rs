@@ -137,6 +137,7 @@ impl Spot {
                 link: link.name.clone(),
                 lab_end: lab_end(plan.interface(slot)),
                 mtu: mtu(link),
+                big_tcp: link.big_tcp,
                 neighbour: format!("{}:{}", plan.nodes[slot.node].name, plan.interface(slot).name),
             };
             return Self {

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
+use vnet_datapath::BIG_TCP_MAX;
 use vnet_netlink::{Change, Into, LinkSet, PeerEnd};
+use vnet_sandbox::Step;
 use vnet_topology::{NodeKind, Resolved, ResolvedLink, Slot};
 
 use super::node::in_lab;
@@ -55,6 +57,15 @@ impl Plan {
             };
             pair(slot, peer);
         }
+        if link.big_tcp {
+            for slot in node_ends(plan, link) {
+                let sized = Step::Net {
+                    space: numbers.space(&plan.nodes[slot.node].name).0,
+                    change: sized(in_node(plan.interface(slot))),
+                };
+                self.make.push(&of, sized);
+            }
+        }
     }
 
     /// Prepares a link's lab ends for patching and sets them up, if the link is up.
@@ -69,6 +80,9 @@ impl Plan {
                 addrgen: Some(false),
                 ..LinkSet::default()
             };
+            if link.big_tcp {
+                self.make.push(&of, in_lab(sized(index)));
+            }
             self.make.push(&of, in_lab(Change::Link { index, set }));
             if link.up {
                 self.ready.push(index);
@@ -112,6 +126,18 @@ impl Plan {
         for index in ends.into_iter().take(most) {
             self.leave.push((index, lab_end_name(index)));
         }
+    }
+}
+
+/// Lets an interface send and be handed super-frames as long as a link with BIG TCP carries. Both ends of each veth need
+/// it: the kernel cuts up what is longer than the interface it leaves by takes.
+fn sized(index: u32) -> Change {
+    Change::Link {
+        index,
+        set: LinkSet {
+            gso_ipv4_max: Some(BIG_TCP_MAX),
+            ..LinkSet::default()
+        },
     }
 }
 
@@ -162,6 +188,7 @@ pub(crate) fn switch_ports(plan: &Resolved, link: &ResolvedLink) -> Vec<SwitchPo
             link: link.name.clone(),
             lab_end: lab_end(plan.interface(own)),
             mtu: mtu(link),
+            big_tcp: link.big_tcp,
             neighbour: format!("{}:{}", plan.nodes[there.node].name, far.name),
         }
     };

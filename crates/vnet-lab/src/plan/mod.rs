@@ -54,6 +54,8 @@ pub(crate) struct SwitchPort {
     pub link: String,
     pub lab_end: u32,
     pub mtu: u32,
+    /// Whether the link carries BIG TCP.
+    pub big_tcp: bool,
     /// The node at the link's other end, and its interface.
     pub neighbour: String,
 }

@@ -102,7 +102,8 @@ pub fn network(spec: Spec) -> Network {
     Network::new(NetworkOptions {
         spec,
         ..NetworkOptions::default()
-    }).unwrap()
+    })
+    .unwrap()
 }
 
 /// A started network.
