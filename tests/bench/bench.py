@@ -19,7 +19,7 @@ from typing import Any
 import machine
 from interval import estimate
 from publish import compact, name, publish, show
-from rows import GROUPS, Row
+from rows import GROUPS, Row, add_bills
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -45,11 +45,12 @@ def commands(options: argparse.Namespace, peers_python: str) -> dict[str, list[s
 
 
 def measure(part: str, command: list[str], openvswitch: str) -> Samples:
-    """Run a part and return its samples."""
+    """Run a part and return its samples, none when it failed; it has said why."""
     environment = os.environ | ({"OPENVSWITCH": openvswitch} if openvswitch else {})
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, check=False)
     if done.returncode != 0:
-        raise SystemExit(f"error: {part} could not be measured")
+        print(f"error: {part} could not be measured", file=sys.stderr)
+        return {}
     return dict(json.loads(done.stdout))
 
 
@@ -84,7 +85,7 @@ def table(parts: dict[str, Samples]) -> list[dict[str, Any]]:
     for group in GROUPS:
         judged = (judge(row, parts.get(group.part, {})) for row in group.rows)
         if rows := [row for row in judged if row and ("value" in row or not row["met"])]:
-            groups.append({"title": group.title, "unit": group.unit, "rows": rows})
+            groups.append({"title": group.title, "unit": group.unit, "reading": group.reading, "rows": rows})
     return groups
 
 
@@ -107,19 +108,22 @@ def main() -> int:
         return 0
     peers_python = str(options.place / "bin" / "python")
     openvswitch = str(options.place / "openvswitch") if (options.place / "openvswitch").exists() else ""
-    begun = time.monotonic()
+    begun, busy = time.monotonic(), os.getloadavg()[0]
     runs = commands(options, peers_python)
     parts = {part: measure(part, command, openvswitch) for part, command in runs.items()}
-    report = {
+    add_bills(parts.get("packets", {}))
+    report: dict[str, Any] = {
         "version": machine.version(),
-        "machine": machine.describe(peers_python, openvswitch),
+        "machine": machine.describe(peers_python, openvswitch) | {"load average before": f"{busy:.1f}"},
         "rounds": options.rounds,
         "minutes": round((time.monotonic() - begun) / 60, 1),
         "groups": table(parts),
         "samples": parts,
     }
+    # From the numbers that are kept, so that plot and table can be made again.
+    report = json.loads(compact(report))
     show(report)
-    whole = set(options.only) == set(PARTS)
+    whole = set(options.only) == set(PARTS) and all(parts.values())
     if file := options.json or (kept if whole else None):
         file.write_text(compact(report))
     if whole and not options.json:
@@ -127,7 +131,7 @@ def main() -> int:
     missed = [(group, row) for group in report["groups"] for row in group["rows"] if not row["met"]]
     for group, row in missed:
         print(f"missed: {group['title']}: {name(row)}", file=sys.stderr)
-    return int(bool(missed))
+    return int(bool(missed) or not all(parts.values()))
 
 
 if __name__ == "__main__":

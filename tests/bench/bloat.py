@@ -32,10 +32,11 @@ def bloat(rounds: int) -> None:
             labs[name] = (server, client, link)
         running = []
         for server, client, _ in labs.values():
-            running.append(Running(client, "tcp-sink", 7003, 0, 0, waits=True))
+            # A small window would hide what the queue does.
+            running.append(Running(client, "tcp-sink", 7003, 4 << 20, 0, waits=True))
             running.append(Running(server, "tcp-sink", 7004, 0, PAGE, waits=True))
         for server, client, _ in labs.values():
-            Running(server, "tcp", client.ip, 7003, FILL + 2.5 * rounds)
+            running.append(Running(server, "tcp", client.ip, 7003, FILL + 2.5 * rounds))
         print(f"links: {FILL} s until a stream has filled the queues", file=sys.stderr)
         time.sleep(FILL)
         fetching = {

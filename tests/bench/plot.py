@@ -16,7 +16,7 @@ text { font: 12px system-ui, sans-serif; fill: #7d7d7d }
 .vnet { stroke: #2f81d8; fill: #2f81d8 }
 .other { stroke: #7d7d7d; fill: #7d7d7d }
 .bar { stroke: #d9822b; stroke-width: 2 }
-text.vnet { fill: #2f81d8; stroke: none }
+text { stroke: none !important }
 """
 OURS = ("lab link", "TAP wire", "vnet", "drop_bcast", "learning_switch")
 LEFT, RIGHT, LINE = 300, 700, 18
@@ -32,7 +32,7 @@ def svg(report: dict[str, Any]) -> str:
             part = [row for row in rows if row["over"] == over]
             if len(part) < 3:
                 continue
-            parts.append(panel(f"{group['title']}: ratio to {over}", part, y))
+            parts.append(panel(f"{group['title']}: ratio to {over}, {group['reading']}", part, y))
             y += LINE * (len(part) + 3)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y}" width="{WIDTH}" role="img">'

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -71,13 +70,22 @@ def markdown(report: dict[str, Any]) -> str:
 
 def compact(report: dict[str, Any]) -> str:
     """Return JSON with one row, and one side's samples, a line."""
-    text = json.dumps(rounded(report), indent=1, ensure_ascii=False)
+    return written(rounded(report), "") + "\n"
 
-    def joined(match: re.Match[str]) -> str:
-        return re.sub(r"\n\s*", " ", match[0])
 
-    text = re.sub(r"\{\n\s*\"what\".*?\n      \}", joined, text, flags=re.DOTALL)
-    return re.sub(r"\[[^][{}]*\]", joined, text) + "\n"
+def written(value: Any, margin: str) -> str:
+    """Return JSON of what fits a line, or holds nothing but numbers, on one line."""
+    line = json.dumps(value, ensure_ascii=False)
+    nested = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if len(line) <= 300 or not any(isinstance(one, dict | list | str) for one in nested):
+        return line
+    inner = margin + " "
+    if isinstance(value, dict):
+        parts = [f"{json.dumps(key, ensure_ascii=False)}: {written(one, inner)}" for key, one in value.items()]
+    else:
+        parts = [written(one, inner) for one in value]
+    opening, closing = "{}" if isinstance(value, dict) else "[]"
+    return opening + ",".join(f"\n{inner}{part}" for part in parts) + f"\n{margin}{closing}"
 
 
 def rounded(value: Any) -> Any:

@@ -30,6 +30,8 @@ class Group:
     unit: str
     rows: tuple[Row, ...]
     part: str
+    # How to read its ratios.
+    reading: str = "more is better"
 
 
 VETH = "direct veth"
@@ -97,7 +99,7 @@ LINKS = (
     Group(
         "Links: TCP with 10 ms each way, share of what the bandwidth-delay product allows",
         "",
-        (Row("tcp", "a window of 1 MB", at_least=0.95), Row("tcp", "100 Mbit/s", at_least=0.95)),
+        (Row("tcp", "a window of 256 KiB", at_least=0.95), Row("tcp", "100 Mbit/s", at_least=0.95)),
         "links",
     ),
     Group(
@@ -166,6 +168,28 @@ LINKS = (
     ),
 )
 
+# What a frame needs at least, on each kind of port.
+BILLS = {
+    "TAP wire": (WIRE, ("read from a TAP", "write to a TAP")),
+    "lab link": (LINK, ("recvmmsg of 64 from a packet socket", "sendmmsg of 64 to a packet socket")),
+}
+
+
+def add_bills(packets: dict[str, dict[str, list[float]]]) -> None:
+    """Divide what a frame costs among the device, the plugin and the engine, round by round, where all of it was measured."""
+    if not {"calls", "cpu", "memory"} <= packets.keys():
+        return
+    for hop, (side, calls) in BILLS.items():
+        device = [sum(pair) for pair in zip(*(packets["calls"][call] for call in calls), strict=True)]
+        rounds = list(zip(packets["cpu"][side], device, packets["memory"]["drop_bcast"], strict=True))
+        bill = packets.setdefault("bill", {})
+        bill[f"{hop}: all"] = packets["cpu"][side]
+        bill[f"{hop}: the device's system calls"] = device
+        bill[f"{hop}: drop_bcast"] = packets["memory"]["drop_bcast"]
+        bill[f"{hop}: the engine"] = [total - calls - plugin for total, calls, plugin in rounds]
+        packets.setdefault("share", {})[hop] = [calls / total for total, calls, _ in rounds]
+
+
 GROUPS = (
     Group(
         "TCP, one connection",
@@ -198,6 +222,7 @@ GROUPS = (
             Row("cpu", LINK, "lab link, drop_bcast, as root"),
         ),
         "packets",
+        "less is better",
     ),
     Group(
         "TCP: CPU time of the same thread for each 1448 bytes",
@@ -210,6 +235,23 @@ GROUPS = (
             Row("tcp_cpu", "plain TAP loop"),
         ),
         "packets",
+        "less is better",
+    ),
+    Group(
+        "60-byte frames: where the time of that thread goes",
+        "ns",
+        tuple(
+            Row("bill", f"{hop}: {what}")
+            for hop in BILLS
+            for what in ("all", "the device's system calls", "drop_bcast", "the engine")
+        ),
+        "packets",
+    ),
+    Group(
+        "60-byte frames: share of the limit, which is the device's system calls alone",
+        "",
+        tuple(Row("share", hop) for hop in BILLS),
+        "packets",
     ),
     Group(
         "System calls by themselves, 60-byte frames: CPU time for each",
@@ -217,11 +259,12 @@ GROUPS = (
         tuple(
             Row("calls", what)
             for what in (
-                "read from a TAP",
-                "write to a TAP, the frame dropped",
                 "poll that finds a frame",
+                "read from a TAP",
+                "write to a TAP",
+                "write to a TAP, 64 by io_uring",
                 "recvmmsg of 64 from a packet socket",
-                "sendmsg to a packet socket, the frame dropped",
+                "sendmmsg of 64 to a packet socket",
                 "copy of 1500 bytes",
             )
         ),
@@ -237,6 +280,7 @@ GROUPS = (
             Row("rtt", BUSY, VETH, at_most=3),
         ),
         "packets",
+        "less is better",
     ),
     Group(
         "Plugins in memory, batches of 64",
@@ -263,6 +307,7 @@ GROUPS = (
             )
         ),
         "labs",
+        "how much longer it takes",
     ),
     Group(
         "Labs: 50 hosts on a switch, taken down",
@@ -274,6 +319,7 @@ GROUPS = (
             Row("closed", "pyroute2", "vnet as a user"),
         ),
         "labs",
+        "how much longer it takes",
     ),
     Group(
         "Labs: 1000 hosts, and ping_all over 50",

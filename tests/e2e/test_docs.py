@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,3 +59,14 @@ def test_links_between_pages_lead_somewhere() -> None:
     for page in [*PAGES, ROOT / "README.md"]:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_table_and_plot_of_performance_are_those_of_the_kept_numbers() -> None:
+    """`python tests/bench/bench.py --redraw` makes them again."""
+    program = """
+import json, machine, publish
+report = json.loads((machine.ROOT / f"tests/bench/results/{machine.version()}.json").read_text())
+assert publish.markdown(report) in (publish.DOCS / "performance.md").read_text(), "the table"
+assert publish.svg(report) == (publish.DOCS / "performance.svg").read_text(), "the plot"
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT / "tests" / "bench", check=True)

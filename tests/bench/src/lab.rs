@@ -59,6 +59,10 @@ pub enum Tuning {
     None,
     /// To be root's.
     Root,
+    /// To let its hosts send IPv4 super-frames of 180,000 bytes.
+    BigTcp,
+    /// To look for more frames for 50 µs before its engine sleeps.
+    BusyPoll,
 }
 
 /// Whether a peer takes frames whose checksums and segmentation are still to be done.
@@ -272,6 +276,8 @@ fn link(tuning: Tuning) -> Result<Network> {
             name: Some("link".into()),
             a: end("a"),
             b: end("b"),
+            big_tcp: tuning == Tuning::BigTcp,
+            busy_poll_ns: (tuning == Tuning::BusyPoll).then_some(50_000),
             ..LinkSpec::new("a", "b")
         }],
         ..Spec::default()

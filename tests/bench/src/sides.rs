@@ -11,6 +11,14 @@ pub const SIDES: &[(&str, Between)] = &[
     ("lab link", Between::Link(None, Tuning::None)),
     ("lab link, drop_bcast", Between::Link(BATCH, Tuning::None)),
     (
+        "lab link, drop_bcast, big_tcp",
+        Between::Link(BATCH, Tuning::BigTcp),
+    ),
+    (
+        "lab link, drop_bcast, busy_poll",
+        Between::Link(BATCH, Tuning::BusyPoll),
+    ),
+    (
         "lab link, drop_bcast, as root",
         Between::Link(BATCH, Tuning::Root),
     ),
