@@ -43,6 +43,7 @@ struct Writer {
 }
 
 /// The memory an outbox was about before; to be given back.
+#[derive(Clone, Copy)]
 #[must_use]
 pub(crate) struct Outer(usize);
 
