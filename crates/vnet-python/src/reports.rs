@@ -31,7 +31,8 @@ pub(crate) fn replay<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let plugins = plugins.iter().map(|plugin| plugin.get().0.clone()).collect();
     let mut both = <[Impairment; 2]>::default();
-    let applied = Changes::from_json(impair).and_then(|changes| changes.apply("of the replay", &mut both));
+    let changes = Changes::from_json(impair).map_err(Error::from).or_raise()?;
+    let applied = changes.apply("of the replay", &mut both);
     applied.map_err(Error::from).or_raise()?;
     let [impair, _] = both;
     let replay = Replay {
@@ -47,7 +48,7 @@ pub(crate) fn replay<'py>(
     let (report, reported) = sync_channel(1);
     // Only this thread ever takes it; the lock tells the compiler so.
     let reported = Mutex::new(reported);
-    let worker = std::thread::spawn(move || report.send(vnet::replay(replay)));
+    let worker = std::thread::spawn(move || drop(report.send(vnet::replay(replay))));
     loop {
         let wait = || {
             let reported = reported.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
 
 use vnet_impair::Impairment;
-use vnet_topology::{Changes, Event, Plug, Spec, When};
+use vnet_topology::{Changes, Event, Plug, Spec, TopologyError, When};
 
 fn refusal(lab: &str) -> String {
     Spec::from_toml(lab, "lab.toml").unwrap_err().to_string()
@@ -181,7 +181,9 @@ fn a_wrong_impairment_is_told_with_its_line_and_the_right_form() {
 #[test]
 fn changes_are_all_made_or_none() {
     let mut impair = [Impairment::default(), Impairment::default()];
-    let set = |text: &str, impair: &mut [Impairment; 2]| Changes::from_json(text)?.apply("l", impair);
+    fn set(text: &str, impair: &mut [Impairment; 2]) -> Result<(), TopologyError> {
+        Changes::from_json(text)?.apply("l", impair)
+    }
     set(r#"{"queue": 5, "rate": ["1mbit", "2mbit"]}"#, &mut impair).unwrap();
     let before = impair.clone();
     let refused = set(r#"{"delay": "1ms", "rate": "none"}"#, &mut impair).unwrap_err();
