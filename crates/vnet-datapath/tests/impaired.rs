@@ -14,12 +14,12 @@ use vnet_impair::{Chance, Impairment, Loss, Rate, Ready, key};
 
 const MS: u64 = 1_000_000;
 
-fn ready(impairment: Impairment) -> Option<Ready> {
+fn ready(impairment: &Impairment) -> Option<Ready> {
     Some(impairment.ready(&mut |_| unreachable!()).unwrap())
 }
 
 fn delay(ms: u64) -> Option<Ready> {
-    ready(Impairment {
+    ready(&Impairment {
         delay_ns: ms * MS,
         ..Impairment::default()
     })
@@ -102,7 +102,7 @@ fn files_arrive_whole_over_delay_loss_and_a_rate_and_when_these_change_under_way
     }
     let lan = Lan::started(2);
     let link = |delay_ns, p, bits_per_s| {
-        ready(Impairment {
+        ready(&Impairment {
             delay_ns,
             loss: Loss::Random(Chance { p, correlation: 0.0 }),
             rate: Some(Rate {
@@ -162,7 +162,7 @@ fn one_seed_loses_the_same_datagrams_and_another_loses_others() {
         }
         // Both ends know each other before the line counts frames.
         assert_eq!(datagrams(&lan, 0..1, Duration::from_millis(300)), [0]);
-        let half = ready(Impairment {
+        let half = ready(&Impairment {
             loss: Loss::Random(Chance {
                 p: 0.5,
                 correlation: 0.0,
@@ -198,7 +198,7 @@ fn corruption_reaches_the_receiver_who_throws_it_away() {
     }
     let lan = Lan::started(2);
     assert_eq!(datagrams(&lan, 0..1, Duration::from_secs(1)), [0]);
-    let flip = ready(Impairment {
+    let flip = ready(&Impairment {
         corrupt: Chance {
             p: 0.3,
             correlation: 0.0,

@@ -13,12 +13,12 @@ use vnet_packet::gso::Offload;
 
 const MS: u64 = 1_000_000;
 
-fn ready(impairment: Impairment) -> Option<Ready> {
+fn ready(impairment: &Impairment) -> Option<Ready> {
     Some(impairment.ready(&mut |_| unreachable!()).unwrap())
 }
 
 fn delay(ms: u64) -> Option<Ready> {
-    ready(Impairment {
+    ready(&Impairment {
         delay_ns: ms * MS,
         ..Impairment::default()
     })
@@ -136,7 +136,7 @@ fn a_rate_is_kept() {
         }),
         ..Impairment::default()
     };
-    wire.set_line(LineAt::From(0), KEY, ready(slow)).unwrap();
+    wire.set_line(LineAt::From(0), KEY, ready(&slow)).unwrap();
     let start = Instant::now();
     for n in 0..200 {
         assert!(ea.push(&frame(2, n), Offload::default()));

@@ -67,7 +67,7 @@ fn options(input: &Path, output: &Path) -> ReplayOptions {
     }
 }
 
-fn through(input: &Path, output: &Path, seed: u64, impairment: Impairment) -> ReplayReport {
+fn through(input: &Path, output: &Path, seed: u64, impairment: &Impairment) -> ReplayReport {
     let ready: Ready = impairment.ready(&mut |_| unreachable!()).unwrap();
     replay(ReplayOptions {
         line: Some((key(seed, "l", "a-b"), ready)),
@@ -87,7 +87,7 @@ fn an_hour_of_traffic_is_delayed_exactly_and_takes_no_time() {
         delay_ns: 45_000 * MS,
         ..Impairment::default()
     };
-    let report = through(&input, &output, 1, impairment);
+    let report = through(&input, &output, 1, &impairment);
     assert!(start.elapsed() < Duration::from_secs(60));
     assert_eq!((report.frames_in, report.frames_out), (100, 100));
     let expected: Vec<_> = (0..100).map(|n| (times(n) + 45_000 * MS, n as u8)).collect();
@@ -117,7 +117,7 @@ fn one_seed_meets_the_same_fates_and_another_others() {
             reorder: chance(0.1),
             ..Impairment::default()
         };
-        let report = through(&input, &output, seed, impairment);
+        let report = through(&input, &output, seed, &impairment);
         assert_eq!(report.drops["loss"], report.line.as_ref().unwrap().lost);
         assert_eq!(
             report.frames_out,
@@ -151,7 +151,7 @@ fn a_rate_spreads_a_burst_in_virtual_time() {
         rate: Some(rate),
         ..Impairment::default()
     };
-    through(&input, &output, 1, impairment);
+    through(&input, &output, 1, &impairment);
     let expected: Vec<_> = (0..100).map(|n| ((u64::from(n) + 1) * MS, n)).collect();
     assert_eq!(read(&output), expected);
 }

@@ -10,12 +10,12 @@ use crate::stage::{Direction, LinkSide};
 const MS: u64 = 1_000_000;
 const START: u64 = 1000 * MS;
 
-fn ready(impairment: Impairment) -> Ready {
+fn ready(impairment: &Impairment) -> Ready {
     impairment.ready(&mut |_| unreachable!()).unwrap()
 }
 
 fn delay(ns: u64) -> Ready {
-    ready(Impairment {
+    ready(&Impairment {
         delay_ns: ns,
         ..Impairment::default()
     })
@@ -202,7 +202,7 @@ fn what_one_line_drops_doubles_and_breaks_is_counted_by_name() {
         corrupt: chance(0.25),
         ..Impairment::default()
     };
-    set(&mut rig, LineAt::From(0), Some(ready(impairment)), START);
+    set(&mut rig, LineAt::From(0), Some(ready(&impairment)), START);
     for n in 0..1000 {
         rig.push(0, &eth(1, 2, n));
     }
@@ -245,7 +245,7 @@ fn a_super_frame_is_cut_before_the_line_and_its_sums_are_finished_where_bits_fli
                 correlation: 0.0,
             };
         }
-        set(&mut rig, LineAt::From(0), Some(ready(impairment)), START);
+        set(&mut rig, LineAt::From(0), Some(ready(&impairment)), START);
         let (frame, offload) = super::copies::tcp(3000);
         assert!(rig.ends[0].push(&frame, offload));
         pump(&mut rig, 0, START);
@@ -281,7 +281,7 @@ fn codel_marks_who_knows_ecn_and_drops_the_others() {
         },
         ..Impairment::default()
     };
-    set(&mut rig, LineAt::From(0), Some(ready(impairment)), START);
+    set(&mut rig, LineAt::From(0), Some(ready(&impairment)), START);
     for n in 0..400u16 {
         let mut frame = eth(1, 2, n);
         frame[12..14].copy_from_slice(&[0x08, 0x00]);
@@ -430,7 +430,7 @@ proptest! {
                     now += ns;
                 }
                 Event::Line(at @ (LineAt::From(port) | LineAt::To(port)), how) if live[port] => {
-                    let how = how.map(|(delay_ns, loss, twice, rate)| ready(Impairment {
+                    let how = how.map(|(delay_ns, loss, twice, rate)| ready(&Impairment {
                         delay_ns,
                         loss: Loss::Random(Chance { p: loss, correlation: 0.0 }),
                         duplicate: Chance { p: twice, correlation: 0.0 },
