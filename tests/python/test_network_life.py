@@ -198,6 +198,9 @@ service.listen()
 forward = h1.forward(8000)
 client = socket.create_connection((forward.host, forward.port))
 inside, _ = service.accept()
+# What has carried something is known to whoever forks.
+inside.sendall(b"x")
+assert client.recv(1) == b"x"
 
 def families():
     found = []
