@@ -3,6 +3,7 @@
 use super::flight::{End, Flying};
 use super::queue::Waiting;
 use super::{Dropped, Line};
+use crate::measure::Run;
 
 impl<T> Line<T> {
     /// Puts on the wire what goes there until `now`; whether it is asked for late makes no difference.
@@ -14,7 +15,7 @@ impl<T> Line<T> {
             }
             let Line { queue, flight, .. } = self;
             let taken = queue.take(start, |waiting| {
-                flight.push(ended(waiting, start, Dropped::CoDel));
+                flight.push(dropped(waiting.frame, waiting.arrived, start, Dropped::CoDel));
             });
             if let Some((waiting, mark_ce)) = taken {
                 self.go(waiting, start, mark_ce);
@@ -26,28 +27,23 @@ impl<T> Line<T> {
     /// Puts one frame on the line at `start`.
     pub(super) fn go(&mut self, waiting: Waiting<T>, start: u64, mark_ce: bool) {
         let served = self.pace.serve(start, waiting.arrived, waiting.size.bytes);
-        let before = self.carried.filter(|_| served.busy);
-        let carried = before.map_or(0, |bytes: u32| {
-            bytes.saturating_add(self.pace.length(waiting.size.bytes))
-        });
-        self.carried = match self.launch(waiting, served.left, carried, mark_ce) {
-            Ok(()) => Some(0),
-            Err((frame, why)) => {
-                // Its arrival is past, so its end is reported as that of any other frame, in its turn.
-                let (due, end) = (served.left, End::Dropped(why));
-                self.flight.push(Flying {
-                    due,
-                    order: 0,
-                    arrived: due,
-                    bytes: 0,
-                    carried: 0,
-                    end,
-                    frame,
-                });
-                // The line carried it all the same, so the next frame's time is for both.
-                before.map(|_| carried)
-            }
+        let length = u64::from(self.pace.length(waiting.size.bytes));
+        let run = match self.run.filter(|_| served.busy) {
+            Some(Run { since, bytes }) => Run {
+                since,
+                bytes: bytes + length,
+            },
+            None => Run {
+                since: served.left,
+                bytes: 0,
+            },
         };
+        // The line carries what gets lost behind it all the same.
+        self.run = Some(run);
+        if let Err((frame, why)) = self.launch(waiting, served.left, run, mark_ce) {
+            // Its arrival is past, so its end is reported as that of any other frame, in its turn.
+            self.flight.push(dropped(frame, served.left, served.left, why));
+        }
     }
 
     /// Sends a frame over the wire whose last bit left at `left`.
@@ -55,7 +51,7 @@ impl<T> Line<T> {
         &mut self,
         waiting: Waiting<T>,
         left: u64,
-        carried: u32,
+        run: Run,
         mark_ce: bool,
     ) -> Result<(), (T, Dropped)> {
         let Waiting {
@@ -84,7 +80,8 @@ impl<T> Line<T> {
             order: 0,
             arrived,
             bytes: size.bytes,
-            carried,
+            left,
+            run,
             end,
             frame,
         });
@@ -92,15 +89,15 @@ impl<T> Line<T> {
     }
 }
 
-/// Returns a frame whose way ends in the queue.
-fn ended<T>(waiting: Waiting<T>, now: u64, why: Dropped) -> Flying<T> {
-    let Waiting { arrived, frame, .. } = waiting;
+/// Returns a frame whose way ends before the wire.
+fn dropped<T>(frame: T, arrived: u64, now: u64, why: Dropped) -> Flying<T> {
     Flying {
         due: now,
         order: 0,
         arrived,
         bytes: 0,
-        carried: 0,
+        left: now,
+        run: Run::default(),
         end: End::Dropped(why),
         frame,
     }

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 use super::Dropped;
+use crate::measure::Run;
 
 /// A frame on the wire.
 pub(crate) struct Flying<T> {
@@ -13,8 +14,10 @@ pub(crate) struct Flying<T> {
     pub(crate) order: u64,
     pub(crate) arrived: u64,
     pub(crate) bytes: u32,
-    /// Bytes the line carried without a break since the frame before; 0 where there was one.
-    pub(crate) carried: u32,
+    /// When its last bit left the line.
+    pub(crate) left: u64,
+    /// How far the line had come with it.
+    pub(crate) run: Run,
     pub(crate) end: End,
     pub(crate) frame: T,
 }

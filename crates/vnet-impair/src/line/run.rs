@@ -9,7 +9,7 @@ use super::{Dropped, Outcome, Size};
 use crate::LineStats;
 use crate::Ready;
 use crate::fate::Fates;
-use crate::measure::Meter;
+use crate::measure::{Meter, Run};
 
 /// One direction of a link at work.
 ///
@@ -26,8 +26,8 @@ pub struct Line<T> {
     pub(super) meter: Meter,
     /// No frame that waits or comes takes less delay.
     pub(super) least_delay_ns: u64,
-    /// Bytes that the line carried without a break since the last frame that did not get lost; `None` after a break.
-    pub(super) carried: Option<u32>,
+    /// How far the line has come without a break; `None` where nothing went on it yet.
+    pub(super) run: Option<Run>,
 }
 
 impl<T> Line<T> {
@@ -40,7 +40,7 @@ impl<T> Line<T> {
             flight: Flight::new(),
             meter: Meter::new(now),
             least_delay_ns: fates.least_delay_ns(),
-            carried: None,
+            run: None,
             fates,
             ready,
         }
@@ -83,7 +83,7 @@ impl<T> Line<T> {
         };
         if self.queue.packets() == 0 && self.pace.is_open(now) {
             return self
-                .launch(waiting, now, 0, false)
+                .launch(waiting, now, Run::default(), false)
                 .inspect_err(|(_, why)| self.meter.drops(*why));
         }
         let waits = self.queue.packets() > 0 || self.pace.start(now) > now;
@@ -133,7 +133,7 @@ impl<T> Line<T> {
             self.go(waiting, start, false);
         }
         self.pace = pace;
-        self.carried = None;
+        self.run = None;
         while let Some(flying) = self.flight.pop(u64::MAX) {
             self.meter.flushes(&flying);
             out(outcome(flying));

@@ -91,7 +91,10 @@ impl Meter {
             self.asked.record(flying.due.saturating_sub(flying.arrived));
             self.realised.record(now.saturating_sub(flying.arrived));
             self.error.record(now.saturating_sub(flying.due));
-            self.throughput.record(now, flying.carried);
+            // What the wire itself took is no matter of the rate, but lateness is.
+            let late = now.saturating_sub(flying.due);
+            self.throughput
+                .record(flying.run, flying.left.saturating_add(late));
         }
         self.flushes(flying);
     }

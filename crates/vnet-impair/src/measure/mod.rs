@@ -9,3 +9,4 @@ mod throughput;
 
 pub(crate) use meter::Meter;
 pub use stats::{DelayStats, LineStats, LossBursts, QueueSample, QueueStats, Spread};
+pub(crate) use throughput::Run;

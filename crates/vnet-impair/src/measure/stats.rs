@@ -46,7 +46,7 @@ pub struct LineStats {
     pub delay: DelayStats,
     /// Bit/s while the line was busy, overhead included; `None` without a rate, or while it never was busy.
     ///
-    /// Taken from when frames really left, so jitter blurs it.
+    /// Taken from when frames really left, less the delay that each was to have.
     pub rate_realised: Option<f64>,
     /// The share of frames to be lost in the long run.
     pub loss_asked: f64,

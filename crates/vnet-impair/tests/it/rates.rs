@@ -124,6 +124,25 @@ fn a_lost_frame_has_used_the_lines_time() {
 }
 
 #[test]
+fn jitter_and_overtaking_do_not_blur_the_rate_measured() {
+    let mut line = line(
+        1,
+        &[
+            ("rate", "10mbit"),
+            ("delay", "20ms"),
+            ("jitter", "19ms"),
+            ("reorder", "20%"),
+        ],
+    );
+    let mut seen = Vec::new();
+    (0..20).for_each(|n| offer(&mut line, S, 1_250, n, &mut seen));
+    run_until(&mut line, 2 * S, &mut seen);
+    assert!(line.stats(2 * S).overtaken > 0);
+    let realised = line.stats(2 * S).rate_realised.expect("it was busy");
+    assert!((realised / 1e7 - 1.0).abs() < 1e-6, "{realised}");
+}
+
+#[test]
 fn the_rate_measured_counts_lost_frames_and_no_idle_time() {
     let mut line = line(1, &[("rate", "10mbit"), ("loss", "40%"), ("delay", "20ms")]);
     let mut seen = Vec::new();
