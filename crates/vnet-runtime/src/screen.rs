@@ -150,12 +150,15 @@ impl Types {
 }
 
 fn malformed(error: &wasmparser::BinaryReaderError) -> Refusal {
-    let what = if error.message().contains("unexpected end") {
-        "is cut short"
+    let (what, hint) = if error.message().contains("unexpected end") {
+        ("is cut short", "copy or build the file again")
     } else {
-        "is not valid WebAssembly"
+        (
+            "is not valid WebAssembly",
+            "build the file again, for the target wasm32-unknown-unknown",
+        )
     };
-    Refusal::new(format!("{what}: {} at byte {}", error.message(), error.offset()))
+    Refusal::new(format!("{what}: {} at byte {}", error.message(), error.offset())).hint(hint)
 }
 
 fn check_memory(memory: &MemoryType, count: usize) -> Result<(), Refusal> {

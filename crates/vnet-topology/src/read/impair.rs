@@ -13,7 +13,7 @@ const LIMIT: &str = "limit";
 
 const EVENT: &str =
     "an event, such as { at = \"5s\", delay = \"50ms\" } or { every = \"10s\", down = \"1s\" }";
-const EVENTS: &str =
+pub(super) const EVENTS: &str =
     "a list of events, such as [{ at = \"5s\", delay = \"50ms\" }, { every = \"10s\", down = \"1s\" }]";
 const WHEN: &str = "at = ... or every = ..., a time such as \"5s\"";
 const TIME: &str = "a time such as \"500ms\", or a number of seconds";

@@ -128,7 +128,10 @@ pub(crate) fn changes(text: &str) -> Result<Changes, TopologyError> {
 
 /// Reads a schedule, as a JSON list.
 pub(crate) fn events(text: &str) -> Result<Vec<Event>, TopologyError> {
-    impair::events(&Cursor::new(Source::Json(None), &alone(text)?))
+    let item = alone(&format!(r#"{{"schedule":{text}}}"#))?;
+    let cursor = Cursor::new(Source::Json(None), &item);
+    let fields = cursor.fields(&["schedule"], impair::EVENTS)?;
+    fields.get("schedule").map_or(Ok(Vec::new()), impair::events)
 }
 
 fn alone(text: &str) -> Result<tree::Item, TopologyError> {
