@@ -7,23 +7,11 @@ use std::net::UdpSocket;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use support::impair::{MS, delay, ready};
 use support::lan::{Lan, address, can_run};
 use support::wait_for;
 use vnet_datapath::LineAt;
-use vnet_impair::{Chance, Impairment, Loss, Rate, Ready, key};
-
-const MS: u64 = 1_000_000;
-
-fn ready(impairment: &Impairment) -> Option<Ready> {
-    Some(impairment.ready(&mut |_| unreachable!()).unwrap())
-}
-
-fn delay(ms: u64) -> Option<Ready> {
-    ready(&Impairment {
-        delay_ns: ms * MS,
-        ..Impairment::default()
-    })
-}
+use vnet_impair::{Chance, Impairment, Loss, Rate, key};
 
 /// Sends numbered datagrams from node 0 to node 1, one by one, and returns the numbers of those that came.
 fn datagrams(lan: &Lan, numbers: std::ops::Range<u32>, idle: Duration) -> Vec<u32> {

@@ -5,24 +5,12 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use support::impair::{MS, delay, ready};
 use support::switch::{Bench, eth};
 use support::{PASS, frame, port, stage, wait_for};
 use vnet_datapath::{Direction, EngineError, LineAt, Pipeline, Place};
-use vnet_impair::{Impairment, Rate, Ready, key};
+use vnet_impair::{Impairment, Rate, key};
 use vnet_packet::gso::Offload;
-
-const MS: u64 = 1_000_000;
-
-fn ready(impairment: &Impairment) -> Option<Ready> {
-    Some(impairment.ready(&mut |_| unreachable!()).unwrap())
-}
-
-fn delay(ms: u64) -> Option<Ready> {
-    ready(&Impairment {
-        delay_ns: ms * MS,
-        ..Impairment::default()
-    })
-}
 
 const KEY: [u8; 32] = [7; 32];
 

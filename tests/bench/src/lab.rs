@@ -15,9 +15,9 @@ use vnet_sys::tun::Mode;
 use vnet_sys::{NetNs, TunConfig, TunTap};
 use vnet_topology::{EndSpec, LinkSpec, NodeKind, NodeSpec, Spec};
 
+use crate::bare::BareLoop;
 use crate::peer::{Peer, Places, without_offloads};
-use crate::plain::PlainLoop;
-use crate::uring::UringLoop;
+use crate::{plain, uring};
 
 pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -75,8 +75,7 @@ pub enum Offloads {
 enum Hop {
     Kernel,
     Bridge { _ns: NetNs },
-    Plain(PlainLoop),
-    Uring(UringLoop),
+    Bare(BareLoop),
     Wire(Pipeline),
     Lab { _network: Network, plugin: bool },
     Peer { _peer: Peer, _ns: NetNs },
@@ -147,12 +146,12 @@ impl Lab {
                 Hop::Bridge { _ns: middle }
             }
             Between::Plain => {
-                let loop_ = PlainLoop::start(tap(&a, false)?.into_fd(), tap(&b, false)?.into_fd())?;
-                Hop::Plain(loop_)
+                let loop_ = plain::start(tap(&a, false)?.into_fd(), tap(&b, false)?.into_fd())?;
+                Hop::Bare(loop_)
             }
             Between::Uring => {
-                let loop_ = UringLoop::start(tap(&a, true)?.into_fd(), tap(&b, true)?.into_fd())?;
-                Hop::Uring(loop_)
+                let loop_ = uring::start(tap(&a, true)?.into_fd(), tap(&b, true)?.into_fd())?;
+                Hop::Bare(loop_)
             }
             Between::Wire(plugin) => {
                 let pipeline = wire(&a, &b)?;
@@ -203,8 +202,7 @@ impl Lab {
     pub fn work(&self) -> Result<Option<Work>> {
         Ok(match &self.hop {
             Hop::Kernel | Hop::Bridge { .. } | Hop::Peer { .. } => None,
-            Hop::Plain(plain) => Some(plain.work()),
-            Hop::Uring(uring) => Some(uring.work()),
+            Hop::Bare(bare) => Some(bare.work()),
             Hop::Wire(pipeline) => Some(Work {
                 cpu: workers_cpu_time()?,
                 frames: pipeline.stats()?.ports.iter().map(|p| p.rx_packets).sum(),

@@ -3,6 +3,7 @@
 //! It prints samples as JSON, metric → side → one number a round; `tests/bench/bench.py` runs it and holds them to their bars.
 #![forbid(unsafe_code)]
 
+mod bare;
 mod calls;
 mod lab;
 mod memory;

@@ -6,18 +6,13 @@
 //! fast as they are looked up).
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
-use std::time::Duration;
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use vnet_sys::WriteRing;
-use vnet_sys::thread::thread_cpu_time;
 use vnet_sys::tun::{OffloadMask, set_offload};
 use vnet_sys::uring::{DEPTH, Target};
 
-use crate::lab::{Result, Work};
+use crate::bare::{BareLoop, Shared};
+use crate::lab::Result;
 
 /// Distance of the buffers: a frame of 64 KiB with its headers.
 const STRIDE: usize = 65_792;
@@ -25,61 +20,13 @@ const STRIDE: usize = 65_792;
 /// Batches of one TAP before the other gets its turn.
 const ROUNDS: usize = 8;
 
-pub struct UringLoop {
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
-}
-
-struct Shared {
-    stop: AtomicBool,
-    wake: OwnedFd,
-    frames: AtomicU64,
-    cpu_ns: AtomicU64,
-}
-
-impl UringLoop {
-    pub fn start(a: OwnedFd, b: OwnedFd) -> Result<Self> {
-        for tap in [&a, &b] {
-            set_offload(tap.as_fd(), OffloadMask::ALL)?;
-        }
-        let shared = Arc::new(Shared {
-            stop: AtomicBool::new(false),
-            wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
-            frames: AtomicU64::new(0),
-            cpu_ns: AtomicU64::new(0),
-        });
-        // Where there is no io_uring, there is no such side.
-        drop(WriteRing::new()?);
-        let thread = std::thread::Builder::new().name("uring".into()).spawn({
-            let shared = Arc::clone(&shared);
-            move || {
-                if let Err(error) = carry(&[a, b], &shared) {
-                    eprintln!("error: the io_uring loop ended: {error}");
-                }
-            }
-        })?;
-        Ok(Self {
-            shared,
-            thread: Some(thread),
-        })
+pub fn start(a: OwnedFd, b: OwnedFd) -> Result<BareLoop> {
+    for tap in [&a, &b] {
+        set_offload(tap.as_fd(), OffloadMask::ALL)?;
     }
-
-    pub fn work(&self) -> Work {
-        Work {
-            cpu: Duration::from_nanos(self.shared.cpu_ns.load(Ordering::Relaxed)),
-            frames: self.shared.frames.load(Ordering::Relaxed),
-        }
-    }
-}
-
-impl Drop for UringLoop {
-    fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::Relaxed);
-        let _ = rustix::io::write(&self.shared.wake, &1u64.to_ne_bytes());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
+    // Where there is no io_uring, there is no such side.
+    drop(WriteRing::new()?);
+    BareLoop::start("io_uring", [a, b], carry)
 }
 
 fn carry(taps: &[OwnedFd; 2], shared: &Shared) -> Result<()> {
@@ -90,16 +37,7 @@ fn carry(taps: &[OwnedFd; 2], shared: &Shared) -> Result<()> {
     let mut buffer = vec![0u8; STRIDE * DEPTH];
     let mut lens = [0; DEPTH];
     let mut frames = 0;
-    while !shared.stop.load(Ordering::Relaxed) {
-        let mut fds = [
-            PollFd::new(&taps[0], PollFlags::IN),
-            PollFd::new(&taps[1], PollFlags::IN),
-            PollFd::new(&shared.wake, PollFlags::IN),
-        ];
-        if poll(&mut fds, None).is_err() {
-            continue;
-        }
-        let ready = [!fds[0].revents().is_empty(), !fds[1].revents().is_empty()];
+    while let Some(ready) = shared.wait(taps, frames) {
         for (from, to) in [(0, 1), (1, 0)] {
             for _ in 0..if ready[from] { ROUNDS } else { 0 } {
                 let mut n = 0;
@@ -125,10 +63,6 @@ fn carry(taps: &[OwnedFd; 2], shared: &Shared) -> Result<()> {
                 }
             }
         }
-        shared.frames.store(frames, Ordering::Relaxed);
-        shared
-            .cpu_ns
-            .store(thread_cpu_time().as_nanos() as u64, Ordering::Relaxed);
     }
     Ok(())
 }

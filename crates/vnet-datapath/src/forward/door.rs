@@ -45,29 +45,40 @@ impl Forwarder {
             });
             return;
         }
-        let parcel = Parcel {
-            meta: Meta {
-                offload: Offload::default(),
-                ..parcel.meta
-            },
-            ..parcel
+        self.finish(frame, parcel, |this, len, parcel, fill| {
+            this.place(path, k, hop, len, parcel, fill);
+        });
+    }
+
+    /// Does in software what is left to do on a frame, and hands on each frame that comes of it: its greatest length, and
+    /// what writes it and returns its length, or `None` where the offload fields do not describe the frame.
+    pub(super) fn finish(
+        &mut self,
+        frame: &[u8],
+        parcel: Parcel,
+        mut put: impl FnMut(&mut Self, usize, Parcel, &mut dyn FnMut(&mut [u8]) -> Option<usize>),
+    ) {
+        let todo = parcel.meta.offload;
+        let len = frame.len();
+        let done = Meta {
+            offload: Offload::default(),
+            ..parcel.meta
         };
+        let parcel = Parcel { meta: done, ..parcel };
         if todo.gso_type == 0 {
             let (start, offset) = (usize::from(todo.csum_start), usize::from(todo.csum_offset));
-            self.place(path, k, hop, len, parcel, |to| {
+            return put(self, len, parcel, &mut |to| {
                 to[..len].copy_from_slice(frame);
                 checksum::complete(&mut to[..len], start, offset).then_some(len)
             });
-            return;
         }
         let Ok(mut segments) = gso::segments(frame, self.layer, &todo) else {
-            self.ledger.drops.add(Cause::BadOffload);
-            return;
+            return self.ledger.drops.add(Cause::BadOffload);
         };
         self.ledger.segmented += segments.count() as u64 - 1;
         for _ in 0..segments.count() {
             let longest = segments.longest();
-            self.place(path, k, hop, longest, parcel, |to| segments.next_into(to));
+            put(self, longest, parcel, &mut |to| segments.next_into(to));
         }
     }
 

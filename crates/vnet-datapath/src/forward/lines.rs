@@ -1,8 +1,6 @@
 //! Lines on the paths, and the frames that wait in them.
 
 use vnet_impair::{Line, LineStats, Outcome, Ready, Size};
-use vnet_packet::checksum;
-use vnet_packet::gso::{self, Offload};
 
 use super::delayed::Delayed;
 use super::{Forwarder, Parcel, mark};
@@ -204,28 +202,9 @@ impl Forwarder {
                 Some(len)
             });
         }
-        let parcel = Parcel {
-            meta: Meta {
-                offload: Offload::default(),
-                ..parcel.meta
-            },
-            ..parcel
-        };
-        if todo.gso_type == 0 {
-            let (start, offset) = (usize::from(todo.csum_start), usize::from(todo.csum_offset));
-            return self.offer(line, len, parcel, |to| {
-                to.copy_from_slice(frame);
-                checksum::complete(to, start, offset).then_some(len)
-            });
-        }
-        let Ok(mut segments) = gso::segments(frame, self.layer, &todo) else {
-            return self.ledger.drops.add(Cause::BadOffload);
-        };
-        self.ledger.segmented += segments.count() as u64 - 1;
-        for _ in 0..segments.count() {
-            let longest = segments.longest();
-            self.offer(line, longest, parcel, |to| segments.next_into(to));
-        }
+        self.finish(frame, parcel, |this, len, parcel, fill| {
+            this.offer(line, len, parcel, fill);
+        });
     }
 
     /// Copies a frame of at most `len` bytes for a line; `fill` writes it and returns its length.

@@ -1,6 +1,7 @@
 //! In-memory ports and plugins written as WebAssembly text.
 #![allow(dead_code, unreachable_pub, reason = "every test file takes what it needs")]
 
+pub mod impair;
 pub mod lan;
 pub mod switch;
 
