@@ -6,6 +6,7 @@
 use std::io;
 use std::sync::atomic::{Ordering, compiler_fence};
 
+use vnet_packet::Layer;
 use vnet_runtime::{Fate, Frame, SharedArena};
 
 use super::Forwarder;
@@ -43,6 +44,10 @@ impl Forwarder {
         let Some(&Hop::Stage(visit)) = hops.get(usize::from(first.hop) + 1) else {
             return None;
         };
+        let heir = self.stages[visit.stage].as_deref()?;
+        if !stage.stage.shares_arena_with(&heir.stage) {
+            self.clear_arena(visit.stage);
+        }
         let heir = self.stages[visit.stage].as_deref_mut()?;
         let goes_along = |(frame, meta): (&Frame, &Meta)| match frame.fate {
             Fate::Drop(_) => true,
@@ -170,7 +175,7 @@ impl Forwarder {
 }
 
 /// Brings the frames that a stage let live into a buffer and settles what they lack, so that its arena may be another's.
-pub(super) fn set_aside(stage: &mut StageBox, aside: &mut Vec<u8>, layer: vnet_packet::Layer) {
+pub(super) fn set_aside(stage: &mut StageBox, aside: &mut Vec<u8>, layer: Layer) {
     aside.clear();
     let from = stage.stage.arena().bytes;
     for (i, frame) in stage.frames.as_mut_slice().iter_mut().enumerate() {
@@ -190,23 +195,31 @@ pub(super) fn set_aside(stage: &mut StageBox, aside: &mut Vec<u8>, layer: vnet_p
 }
 
 /// Moves the frames that passed to the next stage, and returns how many were dropped.
-fn move_on(stage: &mut StageBox, heir: &mut StageBox, visit: Visit, layer: vnet_packet::Layer) -> u64 {
+fn move_on(stage: &mut StageBox, heir: &mut StageBox, visit: Visit, layer: Layer) -> u64 {
     let in_place = stage.stage.shares_arena_with(&heir.stage);
-    let id = stage.id;
+    std::mem::swap(&mut stage.frames, &mut heir.frames);
+    std::mem::swap(&mut stage.metas, &mut heir.metas);
     let from = stage.stage.arena().bytes;
-    let mut dropped = 0;
-    for (frame, meta) in stage.frames.as_slice().iter().zip(&stage.metas) {
+    let StageBox {
+        stage: plugin,
+        frames,
+        metas,
+        stride,
+        ..
+    } = heir;
+    let mut kept = 0;
+    let mut target = HEADROOM;
+    for i in 0..metas.len() {
+        let (frame, meta) = (&mut frames.as_mut_slice()[i], &mut metas[i]);
         if matches!(frame.fate, Fate::Drop(_)) {
-            dropped += 1;
             continue;
         }
-        let mut meta = *meta;
-        offload::settle(from, frame, &mut meta, layer);
-        meta.note_delay(frame, id);
+        offload::settle(from, frame, meta, layer);
+        meta.note_delay(frame, stage.id);
+        meta.hop += 1;
         let (off, len) = (frame.off as usize, frame.len as usize);
-        let target = heir.metas.len() * heir.stride + HEADROOM;
         if !in_place {
-            heir.stage.arena().bytes[target..target + len].copy_from_slice(&from[off..off + len]);
+            plugin.arena().bytes[target..target + len].copy_from_slice(&from[off..off + len]);
         } else if off != target {
             // Slots ascend, so this one is the frame's own or that of a frame which has gone.
             from.copy_within(off..off + len, target);
@@ -217,16 +230,21 @@ fn move_on(stage: &mut StageBox, heir: &mut StageBox, visit: Visit, layer: vnet_
             ts_ns: frame.ts_ns,
             path: meta.path,
         };
-        heir.frames.push(Frame {
+        let arrived = Frame {
             mark: frame.mark,
             ..frame::frame(target, len, &arrival, &meta.offload)
-        });
-        heir.metas.push(Meta {
-            hop: meta.hop + 1,
-            ..meta
-        });
+        };
+        frames.as_mut_slice()[kept] = arrived;
+        if kept != i {
+            metas[kept] = metas[i];
+        }
+        kept += 1;
+        target += *stride;
     }
+    let dropped = metas.len() - kept;
+    frames.truncate(kept);
+    metas.truncate(kept);
     // What was written by way of one mapping is read by way of another.
     compiler_fence(Ordering::SeqCst);
-    dropped
+    dropped as u64
 }

@@ -9,6 +9,8 @@ mod scratch;
 mod switch;
 
 #[cfg(test)]
+mod chained;
+#[cfg(test)]
 mod copies;
 #[cfg(test)]
 mod impaired;
