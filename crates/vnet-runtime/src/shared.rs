@@ -1,7 +1,7 @@
 //! Arenas of several stages that are the same pages, so that frames go from one to the next without a copy.
 //!
-//! Each guest keeps its own linear memory: only the pages of its arena, where nothing but slots lies, are replaced by
-//! pages of a file in memory that the others map, too. What a guest can reach thereby are slots of frames that went, or
+//! Each guest keeps its own linear memory: only the pages of its arena that the host fills, where nothing but slots
+//! lies, are replaced by pages of a file in memory that the others map, too. What a guest can reach thereby are slots of frames that went, or
 //! go, through the same chain.
 
 use std::fmt;
@@ -19,6 +19,7 @@ use crate::stage::Stage;
 /// How an arena's slots lie; only arenas that agree in it can be the same pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ArenaShape {
+    /// Bytes of the slots that the host fills, in whole pages.
     len: usize,
     stride: usize,
 }
@@ -62,7 +63,7 @@ impl SharedArena {
 impl Stage {
     /// Returns the shape of the arena, where other pages can take its place.
     ///
-    /// That is so for the batch form, while the plugin is in service, where the arena begins and ends with a page.
+    /// That is so for the batch form, while the plugin is in service, where the arena begins with a page.
     #[must_use]
     pub fn arena_shape(&mut self) -> Option<ArenaShape> {
         if self.module.form() != Form::Batch {
@@ -70,9 +71,10 @@ impl Stage {
         }
         let slots = self.instance.as_mut()?.slots();
         let page = page_size();
-        let whole = slots.as_ptr().addr().is_multiple_of(page) && slots.len().is_multiple_of(page);
-        whole.then_some(ArenaShape {
-            len: slots.len(),
+        let len = (self.stride * self.traits.batch).checked_next_multiple_of(page)?;
+        let fits = slots.as_ptr().addr().is_multiple_of(page) && len <= slots.len();
+        fits.then_some(ArenaShape {
+            len,
             stride: self.stride,
         })
     }
@@ -92,10 +94,10 @@ impl Stage {
         let Some(instance) = self.instance.as_mut().filter(|_| fits) else {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                "the arena is not made of whole pages, or another has other slots",
+                "the arena does not begin with a page, or another has other slots",
             ));
         };
-        put(instance, Some(pages))?;
+        put(instance, pages.0.shape, Some(pages))?;
         self.shared = Some(pages.clone());
         Ok(())
     }
@@ -104,11 +106,9 @@ impl Stage {
     ///
     /// Where the kernel has no pages for it the plugin goes on with a fresh instance.
     pub fn unshare_arena(&mut self) {
-        if self.shared.take().is_none() {
-            return;
-        }
+        let Some(pages) = self.shared.take() else { return };
         if let Some(mut instance) = self.instance.take() {
-            if put(&mut instance, None).is_ok() {
+            if put(&mut instance, pages.0.shape, None).is_ok() {
                 self.instance = Some(instance);
             } else {
                 self.retire(instance);
@@ -139,7 +139,7 @@ impl Stage {
         let Some(pages) = self.shared.take() else { return };
         let fits = self.arena_shape() == Some(pages.0.shape);
         if let Some(instance) = self.instance.as_mut().filter(|_| fits) {
-            match put(instance, Some(&pages)) {
+            match put(instance, pages.0.shape, Some(&pages)) {
                 Ok(()) => self.shared = Some(pages),
                 Err(error) => tracing::warn!("{}: its arena is not shared any more: {error}", self.name()),
             }
@@ -152,21 +152,22 @@ fn page_size() -> usize {
     usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(usize::MAX)
 }
 
-/// Replaces the pages of an instance's slots, which the caller found to be whole pages.
-fn put(instance: &mut Instance, pages: Option<&SharedArena>) -> io::Result<()> {
-    let slots = instance.slots();
+/// Replaces pages of an instance's slots, which the caller found to be of this shape.
+fn put(instance: &mut Instance, shape: ArenaShape, pages: Option<&SharedArena>) -> io::Result<()> {
+    let slots = &mut instance.slots()[..shape.len];
     let (start, len) = (slots.as_mut_ptr().cast(), slots.len());
     let access = ProtFlags::READ | ProtFlags::WRITE;
-    // SAFETY: the pages are slots within the instance's linear memory, which is readable and writable memory of this
-    // process that does not move, and which is unmapped as a whole with the instance; the new pages are the same to
-    // every later access but for their contents. `slots`, the one reference into them, is not used again, and bytes
-    // that change between two uses of the arena are what a guest's memory is anyway.
+    // The pages are slots within the instance's linear memory, which is readable and writable memory of this process
+    // that does not move, and which is unmapped as a whole with the instance. `slots`, the one reference into them, is
+    // not used again.
     match pages {
+        // SAFETY: as said above the old pages are ours to replace; the new ones are the same to every later access but
+        // for their contents, and bytes that change between two uses of an arena are what a guest's memory is anyway.
         Some(pages) => unsafe {
             let flags = MapFlags::SHARED | MapFlags::FIXED;
             mmap(start, len, access, flags, &pages.0.file, 0)?;
         },
-        // SAFETY: as above.
+        // SAFETY: as said above, the old pages are ours to replace.
         None => unsafe {
             mmap_anonymous(start, len, access, MapFlags::PRIVATE | MapFlags::FIXED)?;
         },

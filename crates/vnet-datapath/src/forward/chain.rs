@@ -157,20 +157,22 @@ impl Forwarder {
 
     /// Sees to it that no other stage has frames where this one is about to get its first.
     pub(super) fn clear_arena(&mut self, index: usize) {
-        let Some(stage) = self.stages[index].as_deref() else {
-            return;
-        };
-        if !stage.stage.shares_arena() || !stage.metas.is_empty() {
-            return;
+        while let Some(other) = self.holder(index) {
+            self.run(other);
         }
-        let waits = |other: &&Option<Box<StageBox>>| {
+    }
+
+    /// Returns a stage that has frames in the pages of one that has none itself.
+    fn holder(&self, index: usize) -> Option<usize> {
+        let stage = self.stages[index].as_deref()?;
+        if !stage.stage.shares_arena() || !stage.metas.is_empty() {
+            return None;
+        }
+        self.stages.iter().position(|other| {
             other
                 .as_deref()
                 .is_some_and(|other| !other.metas.is_empty() && other.stage.shares_arena_with(&stage.stage))
-        };
-        if let Some(other) = self.stages.iter().position(|other| waits(&other)) {
-            self.run(other);
-        }
+        })
     }
 }
 
