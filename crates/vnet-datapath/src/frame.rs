@@ -51,6 +51,16 @@ pub(crate) struct Meta {
     pub delayed_by: Option<StageId>,
 }
 
+impl Meta {
+    /// Adds the delay that a stage asks for.
+    pub(crate) fn note_delay(&mut self, frame: &Frame, stage: StageId) {
+        if frame.delay_us > 0 {
+            self.delay_us = self.delay_us.saturating_add(frame.delay_us);
+            self.delayed_by = Some(stage);
+        }
+    }
+}
+
 /// Work left undone on frames that a stage or a port takes as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Accepts {

@@ -90,6 +90,11 @@ impl StageBox {
         self.metas.len() >= self.slots
     }
 
+    /// Tells whether it takes, as it is, whatever another one lets pass.
+    pub(crate) fn takes_all_of(&self, other: &StageBox) -> bool {
+        self.accepts == Accepts::ALL || other.accepts == Accepts::NONE
+    }
+
     /// Forgets the frames of the last run.
     pub(crate) fn clear(&mut self) {
         self.frames.clear();

@@ -13,7 +13,8 @@ use crate::memory::{self, Memory};
 use crate::packet::Packet;
 use crate::verdict::Verdict;
 
-#[repr(C, align(64))]
+// Whole pages, so that the host can put others in their place and frames need no copy along a chain.
+#[repr(C, align(4096))]
 struct Arena<const SLOT: usize, const RING: usize>([[u8; SLOT]; RING]);
 
 // The host copies the ring as a whole: whole cache lines are cheaper.

@@ -157,6 +157,12 @@ impl Frames {
         self.list.clear();
     }
 
+    /// Keeps the first `n` frames.
+    #[inline]
+    pub fn truncate(&mut self, n: usize) {
+        self.list.truncate(n);
+    }
+
     /// Adds a frame at the end.
     #[inline]
     pub fn push(&mut self, frame: Frame) {

@@ -41,13 +41,18 @@ impl Stage {
 
     /// Ends the failed instance and makes a fresh one where the fault rules allow it at once.
     pub(crate) fn replace(&mut self, failure: &Failure, frame: &[u8]) -> bool {
-        if let Some(mut instance) = self.instance.take() {
-            if let Some(table) = instance.maps {
-                self.maps = maps::save(instance.memory(), table);
-            }
-            self.idle = Some(instance.retire());
+        if let Some(instance) = self.instance.take() {
+            self.retire(instance);
         }
         self.settle_failure(failure, frame)
+    }
+
+    /// Ends an instance and keeps what the next one takes over.
+    pub(crate) fn retire(&mut self, mut instance: Instance) {
+        if let Some(table) = instance.maps {
+            self.maps = maps::save(instance.memory(), table);
+        }
+        self.idle = Some(instance.retire());
     }
 
     fn settle_failure(&mut self, failure: &Failure, frame: &[u8]) -> bool {
@@ -99,6 +104,7 @@ impl Stage {
                 self.life.started(Instant::now());
                 self.tally.restarts += 1;
                 self.instance = Some(instance);
+                self.share_again();
                 Ok(())
             }
             Err((host, failure)) => {

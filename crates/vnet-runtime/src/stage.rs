@@ -15,6 +15,7 @@ use crate::maps::SavedMap;
 use crate::module::Module;
 use crate::options::{OnFault, StageOptions};
 use crate::runtime::Runtime;
+use crate::shared::SharedArena;
 use crate::stats::{FaultReport, StageStats};
 use crate::tally::Tally;
 use crate::ticker::Runner;
@@ -45,6 +46,8 @@ pub struct Stage {
     pub(crate) life: Life,
     pub(crate) maps: Vec<SavedMap>,
     pub(crate) last_fault: Option<FaultReport>,
+    /// Whose pages the arena is, while others share it.
+    pub(crate) shared: Option<SharedArena>,
     reader: LogReader,
     runner: Runner,
 }
@@ -100,6 +103,7 @@ impl Stage {
             life: Life::new(options.trip),
             maps: Vec::new(),
             last_fault: None,
+            shared: None,
             reader,
             runner,
         })

@@ -142,6 +142,7 @@ impl Forwarder {
         if self.stages[hop.stage].as_ref().is_some_and(|s| s.is_full()) {
             self.run(hop.stage);
         }
+        self.clear_arena(hop.stage);
         let Some(stage) = self.stages[hop.stage].as_mut() else {
             return;
         };

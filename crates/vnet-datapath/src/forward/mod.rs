@@ -1,3 +1,4 @@
+mod chain;
 mod delayed;
 mod door;
 mod lines;
@@ -7,6 +8,8 @@ mod run;
 mod scratch;
 mod switch;
 
+#[cfg(test)]
+mod chained;
 #[cfg(test)]
 mod copies;
 #[cfg(test)]
@@ -140,6 +143,7 @@ impl Forwarder {
             forwarder.seat(port);
         }
         forwarder.rebuild();
+        forwarder.share_arenas();
         forwarder
     }
 
@@ -175,7 +179,8 @@ impl Forwarder {
         self.ports[port].recorded.clear();
         self.ports[port].stamp_arrivals(None);
         for (stage, _) in std::mem::take(&mut self.places.ports[port].device) {
-            if let Some(stage) = self.stages[stage].take() {
+            if let Some(mut stage) = self.stages[stage].take() {
+                stage.stage.unshare_arena();
                 self.ports[port].attached.push(stage);
             }
         }
@@ -207,16 +212,19 @@ impl Forwarder {
             }
             _ => self.rebuild(),
         }
+        self.share_arenas();
         id
     }
 
     /// Takes a stage out again.
     pub(crate) fn detach(&mut self, id: StageId) -> Option<Box<StageBox>> {
         let index = self.index(id)?;
-        let stage = self.stages[index].take();
+        let mut stage = self.stages[index].take()?;
+        stage.stage.unshare_arena();
         self.places.remove(index);
         self.rebuild();
-        stage
+        self.share_arenas();
+        Some(stage)
     }
 
     pub(crate) fn stage(&self, id: StageId) -> Option<&StageBox> {

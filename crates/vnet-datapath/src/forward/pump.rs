@@ -43,6 +43,7 @@ impl Forwarder {
     /// Reads straight into the first stage's memory.
     fn pump_in_place(&mut self, port: usize, path: usize, hop: Visit, now: u64) -> bool {
         loop {
+            self.clear_arena(hop.stage);
             let Some(stage) = self.stages[hop.stage].as_mut() else {
                 return false;
             };

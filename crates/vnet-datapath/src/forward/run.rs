@@ -3,6 +3,7 @@
 use vnet_abi::FLOOD;
 use vnet_runtime::Fate;
 
+use super::chain::set_aside;
 use super::{Forwarder, Parcel};
 use crate::cause::Cause;
 use crate::frame::Meta;
@@ -28,16 +29,22 @@ impl Forwarder {
         }
     }
 
-    /// Runs one stage on the frames in its arena and carries each on.
+    /// Runs one stage on the frames in its arena and carries each on; the stages of its chain run, too.
     pub(super) fn run(&mut self, index: usize) {
-        let Some(mut stage) = self.stages[index].take() else {
-            return;
-        };
+        let mut next = Some(index);
+        while let Some(index) = next {
+            next = self.judge(index);
+        }
+    }
+
+    /// Runs one stage; returns the one that got all frames that passed, unless each was carried on by itself.
+    fn judge(&mut self, index: usize) -> Option<usize> {
+        let mut stage = self.stages[index].take()?;
+        let mut next = None;
         if let Some(&first) = stage.metas.first() {
             if first.hop == 0 {
                 self.ledger.batches += 1;
             }
-            let id = stage.id;
             let StageBox {
                 stage: plugin,
                 frames,
@@ -49,47 +56,63 @@ impl Forwarder {
                 meta.len = frame.len;
             }
             plugin.run(frames);
-            let bytes = plugin.arena().bytes;
-            let outer = self.scratch.outbox.open(bytes);
-            for (i, frame) in frames.as_slice().iter().enumerate() {
-                // What a plugin makes goes on as the first frame of its batch does.
-                let mut meta = metas.get(i).copied().unwrap_or(Meta {
-                    off: frame.off,
-                    path: first.path,
-                    hop: first.hop,
-                    turns: first.turns,
-                    arrived_ns: first.arrived_ns,
-                    ..Meta::default()
-                });
-                self.ledger.appended += u64::from(frame.appended);
-                let (off, len) = (frame.off as usize, frame.len as usize);
-                if !matches!(frame.fate, Fate::Drop(_)) {
-                    offload::settle(bytes, frame, &mut meta, self.layer);
-                }
-                if frame.delay_us > 0 {
-                    meta.delay_us = meta.delay_us.saturating_add(frame.delay_us);
-                    meta.delayed_by = Some(id);
-                }
-                let parcel = Parcel {
-                    meta,
-                    mark: frame.mark,
-                    ts_ns: frame.ts_ns,
-                };
-                let (path, k) = (meta.path as usize, usize::from(meta.hop));
-                match (frame.fate, self.paths[path].hops[k]) {
-                    (Fate::Drop(_), _) => self.ledger.stage_drops += 1,
-                    (Fate::Tx, Hop::Stage(visit)) => self.send_back(visit, bytes, off, len, parcel),
-                    (Fate::Redirect(to), Hop::Stage(visit)) => {
-                        self.redirect(visit, to, bytes, off, len, parcel);
-                    }
-                    _ => self.step(path, k + 1, bytes, off, len, parcel),
-                }
+            next = self.hand_over(&mut stage);
+            if !stage.metas.is_empty() {
+                self.disperse(&mut stage, first);
+                stage.clear();
             }
-            self.post(bytes);
-            self.scratch.outbox.close(outer);
-            stage.clear();
         }
         self.stages[index] = Some(stage);
+        next
+    }
+
+    /// Carries each frame of a judged batch on by itself.
+    fn disperse(&mut self, stage: &mut StageBox, first: Meta) {
+        let mut aside = std::mem::take(&mut self.scratch.aside);
+        let is_shared = stage.stage.shares_arena();
+        if is_shared {
+            set_aside(stage, &mut aside, self.layer);
+        }
+        let bytes = if is_shared {
+            &mut aside[..]
+        } else {
+            stage.stage.arena().bytes
+        };
+        let outer = self.scratch.outbox.open(bytes);
+        for (i, frame) in stage.frames.as_slice().iter().enumerate() {
+            // What a plugin makes goes on as the first frame of its batch does.
+            let mut meta = stage.metas.get(i).copied().unwrap_or(Meta {
+                off: frame.off,
+                path: first.path,
+                hop: first.hop,
+                turns: first.turns,
+                arrived_ns: first.arrived_ns,
+                ..Meta::default()
+            });
+            self.ledger.appended += u64::from(frame.appended);
+            let (off, len) = (frame.off as usize, frame.len as usize);
+            if !matches!(frame.fate, Fate::Drop(_)) {
+                offload::settle(bytes, frame, &mut meta, self.layer);
+            }
+            meta.note_delay(frame, stage.id);
+            let parcel = Parcel {
+                meta,
+                mark: frame.mark,
+                ts_ns: frame.ts_ns,
+            };
+            let (path, k) = (meta.path as usize, usize::from(meta.hop));
+            match (frame.fate, self.paths[path].hops[k]) {
+                (Fate::Drop(_), _) => self.ledger.stage_drops += 1,
+                (Fate::Tx, Hop::Stage(visit)) => self.send_back(visit, bytes, off, len, parcel),
+                (Fate::Redirect(to), Hop::Stage(visit)) => {
+                    self.redirect(visit, to, bytes, off, len, parcel);
+                }
+                _ => self.step(path, k + 1, bytes, off, len, parcel),
+            }
+        }
+        self.post(bytes);
+        self.scratch.outbox.close(outer);
+        self.scratch.aside = aside;
     }
 
     /// Sends a frame back where it came from.

@@ -24,6 +24,8 @@ pub(crate) struct Scratch {
     pub(super) spill: Vec<u8>,
     /// Where segments are cut.
     pub(super) segment: Vec<u8>,
+    /// Frames of a stage whose arena may become another's.
+    pub(super) aside: Vec<u8>,
     pub(super) turns: Turns,
     /// Takes the place of `turns` while those are carried on.
     pub(super) spare_turns: Turns,
@@ -103,6 +105,7 @@ impl Scratch {
             big: Own::default(),
             spill: vec![0; SPILL],
             segment: vec![0; HEADROOM + FRAME_MAX],
+            aside: Vec::with_capacity(2 * BATCH * STRIDE),
             turns: Turns::new(),
             spare_turns: Turns::new(),
             outbox: Outbox::new(),

@@ -101,13 +101,18 @@ impl Forwarder {
         let link = std::mem::take(&mut self.places.ports[port].link);
         let ended = link
             .into_iter()
-            .filter_map(|(stage, ..)| self.stages[stage].take())
+            .filter_map(|(stage, ..)| {
+                let mut stage = self.stages[stage].take()?;
+                stage.stage.unshare_arena();
+                Some(stage)
+            })
             .collect();
         self.live.retain(|live| *live != port);
         self.forget_learned(port);
         let vacant = self.ports[port].leave();
         let taken = std::mem::replace(&mut self.ports[port], vacant);
         self.rebuild_port(port);
+        self.share_arenas();
         (taken, ended)
     }
 
