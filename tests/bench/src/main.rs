@@ -5,6 +5,7 @@
 
 mod bare;
 mod calls;
+mod chain;
 mod lab;
 mod memory;
 mod peer;
@@ -105,6 +106,7 @@ fn measure(args: &Args) -> Result<Samples> {
         }
     }
     let time = Duration::from_millis(args.ms);
+    let capture = chain::Capture::write()?;
     for round in 0..args.rounds {
         for metric in [Metric::Tcp, Metric::Frames, Metric::Rtt] {
             if !asked(metric) {
@@ -141,6 +143,8 @@ fn measure(args: &Args) -> Result<Samples> {
                 let ns = memory::ns_per_packet(&args.plugins.join(file), *bytes, time / 2)?;
                 keep("memory", name, ns);
             }
+            let plugin = args.plugins.join("shipped/drop_bcast.wasm");
+            keep("memory", "chain of 8, 1500 B", capture.ns_per_packet(&plugin, 8)?);
         }
         if asked(Metric::Calls) {
             for (name, ns) in calls::ns_per_frame()? {
