@@ -168,7 +168,7 @@ def test_sockets_of_a_host_are_ordinary_sockets_of_this_process(somebody: Person
         assert taken.recv(100) == b"over the lab"
         for each in (client, taken, server):
             each.close()
-        assert h1.iperf(h2, seconds=0.5).bits_per_second > 1e8
+        assert h1.iperf(h2, seconds=0.5).bits_per_second > 1e7
     """
     somebody.does(program(PROLOGUE, TWO_HOSTS, source))
 

@@ -82,7 +82,7 @@ def test_commands_that_do_not_exist_fail_or_never_end_are_told_apart(user: Perso
         begun = time.monotonic()
         with refused(vnet.TimeoutError, "0.3"):
             h1.run("sleep 3600 & sleep 3600; true", timeout=0.3)
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 10
         assert "sleep" not in h1.run("cat /proc/[0-9]*/comm").stdout, "its process group was killed"
         with refused(vnet.Unsupported, "s1"):
             s1.run("true")

@@ -422,7 +422,7 @@ def test_roots_veths_and_bridges_die_with_the_process(lab: Lab) -> None:
         process.kill()
         process.wait()
         took = wait_until(lambda: lab.interfaces() == {"lo", "mine", "br1"}, 5, "what it made is gone")
-        assert took < 1
+        assert took < 3
         assert other.interfaces() == {"lo"}
 
 

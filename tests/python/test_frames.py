@@ -121,7 +121,7 @@ class TestOnDevices:
             with pytest.raises(vnet.TimeoutError, match="tap0") as caught:
                 tap.recv(timeout=0.3)
             assert isinstance(caught.value, TimeoutError)
-            assert 0.3 <= time.monotonic() - start < 1
+            assert 0.3 <= time.monotonic() - start < 5
 
     def test_a_capture_holds_what_crossed_the_device(self, tmp_path: Path) -> None:
         path = tmp_path / "out.pcapng"

@@ -90,7 +90,7 @@ def test_a_timeout_kills_the_whole_process_group(h1: vnet.Node) -> None:
     start = time.monotonic()
     with pytest.raises(vnet.TimeoutError, match=r"0\.3") as caught:
         h1.run("echo started; sleep 86299 & sleep 86299", timeout=0.3)
-    assert 0.3 <= time.monotonic() - start < 2
+    assert 0.3 <= time.monotonic() - start < 10
     assert caught.value.stdout == "started\n"
     until(lambda: not running("sleep", "86299"), "the whole group is gone")
 
@@ -225,10 +225,10 @@ def test_signals_and_their_statuses_are_those_of_subprocess(h1: vnet.Node) -> No
 
 def test_a_process_is_awaited_without_blocking_the_loop(h1: vnet.Node) -> None:
     async def main() -> list[int]:
-        processes = [h1.popen(f"sleep 0.5; exit {number}") for number in range(5)]
+        processes = [h1.popen(f"sleep 2; exit {number}") for number in range(5)]
         start = time.monotonic()
         statuses = list(await asyncio.gather(*processes))
-        assert time.monotonic() - start < 2.0
+        assert time.monotonic() - start < 10
         return statuses
 
     assert asyncio.run(main()) == [0, 1, 2, 3, 4]

@@ -63,7 +63,7 @@ def test_a_timeout_kills_everything_the_command_started() -> None:
     start = time.monotonic()
     with pytest.raises(vnet.TimeoutError, match=r"0\.3") as caught:
         vnet.run("echo started; (setsid sleep 86399 &) ; sleep 86399", timeout=0.3)
-    assert 0.3 <= time.monotonic() - start < 2
+    assert 0.3 <= time.monotonic() - start < 10
     assert caught.value.stdout == "started\n"
     until(lambda: not running("sleep", "86399"), "the whole tree is gone")
 
@@ -71,7 +71,7 @@ def test_a_timeout_kills_everything_the_command_started() -> None:
 def test_what_outlives_the_command_is_ended_with_it() -> None:
     start = time.monotonic()
     assert vnet.run("sleep 86398 & echo done").stdout == "done\n"
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 10
     until(lambda: not running("sleep", "86398"), "the background process is gone")
 
 

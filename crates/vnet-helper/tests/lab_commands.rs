@@ -395,8 +395,8 @@ fn opening_and_running_are_quick() {
         });
         let spawn_time = median(spawns.collect());
         eprintln!("Lab::open {open_time:?}, Lab::spawn with its end {spawn_time:?}");
-        // Ten times what it takes on an idle machine.
-        assert!(open_time < Duration::from_millis(150), "{open_time:?}");
-        assert!(spawn_time < Duration::from_millis(40), "{spawn_time:?}");
+        // Hundreds of times what it takes on an idle machine: a thread or a timeout waited for would show.
+        assert!(open_time < Duration::from_secs(1), "{open_time:?}");
+        assert!(spawn_time < Duration::from_secs(1), "{spawn_time:?}");
     });
 }

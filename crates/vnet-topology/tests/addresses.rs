@@ -282,7 +282,7 @@ fn a_thousand_hosts_share_a_larger_network_quickly() {
         })
         .min();
     println!("resolved in {quickest:?}");
-    assert!(quickest.unwrap() < Duration::from_millis(20), "{quickest:?}");
+    assert!(quickest.unwrap() < Duration::from_secs(1), "{quickest:?}");
 }
 
 #[test]
