@@ -16,6 +16,13 @@ struct Network {
     ether_type: u16,
 }
 
+/// The transport header: its protocol and where it starts.
+#[derive(Clone, Copy)]
+pub(crate) struct Transport {
+    pub protocol: u8,
+    pub at: usize,
+}
+
 fn be16(frame: &[u8], at: usize) -> Option<u16> {
     let [high, low] = *frame.get(at..)?.first_chunk()?;
     Some(u16::from_be_bytes([high, low]))
@@ -142,6 +149,23 @@ impl Packet {
     fn ipv6_span(&self) -> Option<Range<usize>> {
         let span = self.network_span(ether_type::IPV6)?;
         (self.frame().get(span.start)? >> 4 == 6).then_some(span)
+    }
+
+    /// Returns where the IPv4 header starts.
+    pub(crate) fn ipv4_start(&self) -> Option<usize> {
+        Some(self.ipv4_span()?.start)
+    }
+
+    /// Returns where the IPv6 header starts.
+    pub(crate) fn ipv6_start(&self) -> Option<usize> {
+        Some(self.ipv6_span()?.start)
+    }
+
+    /// Returns the protocol behind the IP headers and where its header starts.
+    pub(crate) fn transport_at(&self) -> Option<Transport> {
+        let (protocol, span) = self.transport()?;
+        let at = span.start;
+        Some(Transport { protocol, at })
     }
 
     /// Returns the protocol behind the IP headers and where its bytes lie, padding left out.

@@ -49,6 +49,7 @@ mod map;
 mod memory;
 mod packet;
 mod panic;
+mod rewrite;
 mod state;
 mod verdict;
 
@@ -67,6 +68,7 @@ pub use map::Map;
 #[doc(hidden)]
 pub use map::MapsCell;
 pub use packet::Packet;
+pub use rewrite::End;
 pub use state::State;
 pub use verdict::Verdict;
 pub use vnet_abi as abi;

@@ -36,6 +36,8 @@ struct Table<const KEY: usize, const VALUE: usize, const CAPACITY: usize> {
     slots: [Slot<KEY, VALUE>; CAPACITY],
     /// The slot in which a key of each kind was found last. They may be wrong: the host, too, changes slots.
     hints: [u32; HINTS],
+    /// The slot that [`Map::retain_some`] looks at next.
+    hand: u32,
 }
 
 /// Kinds of keys that have a hint of their own.
@@ -89,6 +91,7 @@ impl<const KEY: usize, const VALUE: usize, const CAPACITY: usize> Map<KEY, VALUE
                 value: Padded([0; VALUE]),
             }; CAPACITY],
             hints: [0; HINTS],
+            hand: 0,
         }))
     }
 
@@ -131,6 +134,32 @@ impl<const KEY: usize, const VALUE: usize, const CAPACITY: usize> Map<KEY, VALUE
                 {
                     table.remove(at);
                 }
+            }
+        });
+    }
+
+    /// Removes a key; false where it is not there.
+    pub fn remove(&'static self, key: &[u8; KEY]) -> bool {
+        self.0.with(|table| {
+            let found = table
+                .find(key)
+                .filter(|at| table.slots[*at].state == slot_state::USED);
+            found.inspect(|at| table.remove(*at)).is_some()
+        })
+    }
+
+    /// Does what [`retain`](Map::retain) does to the next `slots` slots: a few for each frame or so keep a large table free
+    /// of what is old, and no frame waits for all of it.
+    pub fn retain_some(&'static self, slots: usize, mut keep: impl FnMut(&[u8; KEY], &[u8; VALUE]) -> bool) {
+        self.0.with(|table| {
+            for _ in 0..slots.min(CAPACITY) {
+                let at = table.hand as usize & (CAPACITY - 1);
+                while table.slots[at].state == slot_state::USED
+                    && !keep(&table.slots[at].key.0, &table.slots[at].value.0)
+                {
+                    table.remove(at);
+                }
+                table.hand = at as u32 + 1;
             }
         });
     }
@@ -303,7 +332,10 @@ mod tests {
                     SMALL.retain(|_, value| u64::from_le_bytes(*value) >= limit);
                     model.retain(|_, value| *value >= limit);
                 }
-                1..=4 => {
+                1 => {
+                    assert_eq!(SMALL.remove(&key), model.remove(&key).is_some());
+                }
+                2..=4 => {
                     let fits = model.contains_key(&key) || model.len() < 16;
                     assert_eq!(SMALL.insert(&key, step.to_le_bytes()), fits);
                     if fits {
@@ -314,6 +346,19 @@ mod tests {
             }
             assert_eq!(SMALL.len(), model.len());
         }
+    }
+
+    #[test]
+    fn a_walk_in_pieces_comes_to_every_slot() {
+        crate::state::reset();
+        for n in 0..12_u32 {
+            SMALL.insert(&n.to_le_bytes(), u64::from(n).to_le_bytes());
+        }
+        for _ in 0..8 {
+            SMALL.retain_some(2, |_, value| u64::from_le_bytes(*value) % 3 == 0);
+        }
+        assert_eq!(SMALL.len(), 4);
+        assert!(SMALL.get(&3_u32.to_le_bytes()).is_some());
     }
 
     #[test]

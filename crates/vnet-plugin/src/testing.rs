@@ -13,6 +13,8 @@
 //! assert_eq!(host.judge(&[0x02; 60]).verdict, Verdict::Pass);
 //! ```
 
+pub mod frames;
+
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::string::{String, ToString};
@@ -184,6 +186,20 @@ impl Host {
     #[must_use]
     pub fn logs(&self) -> Vec<(i32, String)> {
         host::logs()
+    }
+
+    /// Judges one frame that arrived on a port at a time, in nanoseconds; see [`run`](Host::run) for frames appended.
+    ///
+    /// # Panics
+    /// As [`run`](Host::run).
+    pub fn judge_at(&mut self, frame: &[u8], port: u16, ts_ns: u64) -> Output {
+        let input = Input {
+            bytes: frame.to_vec(),
+            port,
+            ts_ns,
+            ..Input::default()
+        };
+        self.run(&[input]).frames.remove(0)
     }
 
     /// Returns the counters so far.
