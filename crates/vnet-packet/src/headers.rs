@@ -52,6 +52,8 @@ pub(crate) struct UpperLayer {
     pub at: usize,
     /// The packet is a piece of a larger one, so that the upper layer is not whole.
     pub fragment: bool,
+    /// The packet is a later piece of a larger one, so that the upper layer's header is not in it.
+    pub later: bool,
     /// A routing header has hops left, so that the checksum is over another destination.
     pub rerouted: bool,
 }
@@ -63,6 +65,7 @@ pub(crate) fn ipv6_upper_layer(frame: &[u8], l3: usize, end: usize) -> Option<Up
         protocol: Ipv6::new_unchecked(frame.get(l3..)?).next_header(),
         at: l3 + Ipv6::<&[u8]>::HEADER_LEN,
         fragment: false,
+        later: false,
         rerouted: false,
     };
     for _ in 0..EXTENSIONS_MAX {
@@ -79,6 +82,7 @@ pub(crate) fn ipv6_upper_layer(frame: &[u8], l3: usize, end: usize) -> Option<Up
                 // Offset in the high 13 bits, "more fragments" in the lowest; both zero is an
                 // atomic fragment (RFC 6946), which is whole.
                 found.fragment |= get_u16(frame, at + 2) & 0xfff9 != 0;
+                found.later |= get_u16(frame, at + 2) & 0xfff8 != 0;
                 8
             }
             _ => return (at <= end).then_some(found),

@@ -6,6 +6,8 @@
 //!
 //! - [`wire`]: views that read and write header fields in place.
 //! - [`checksum`]: Internet checksums, of one buffer and of a whole frame.
+//! - [`Flow`]: a packet's addresses, protocol and ports, and where its headers stand.
+//! - [`Prefix`]: an address and how many of its bits count.
 //! - [`gso`]: super-frames cut into the segments that go over a wire.
 //!
 //! ```
@@ -24,8 +26,10 @@
 extern crate std;
 
 mod bytes;
+mod flow;
 mod headers;
 mod layer;
+mod prefix;
 
 pub mod checksum;
 pub mod gso;
@@ -35,6 +39,8 @@ pub mod pcap;
 mod summary;
 pub mod wire;
 
+pub use flow::Flow;
 pub use layer::Layer;
+pub use prefix::{ParsePrefixError, Prefix};
 #[cfg(feature = "std")]
 pub use summary::summary;

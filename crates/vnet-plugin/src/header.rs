@@ -4,6 +4,7 @@ use core::ops::Range;
 
 use crate::packet::Packet;
 use crate::wire::{Arp, Ethernet, Icmp, Icmpv6, Ipv4, Ipv6, Tcp, Udp, Vlan, ether_type, ip_protocol};
+use crate::{Flow, Layer};
 
 const ETHERNET: usize = 14;
 const TAG: usize = 4;
@@ -104,6 +105,15 @@ impl Packet {
     #[must_use]
     pub fn ip_protocol(&self) -> Option<u8> {
         self.transport().map(|(protocol, _)| protocol)
+    }
+
+    /// Returns the packet's addresses, protocol and ports, and where its headers stand, through up to two VLAN tags and
+    /// IPv6 extension headers; `None` where it is not IP, or its IP headers are cut short.
+    #[inline]
+    #[must_use]
+    pub fn flow(&self) -> Option<Flow> {
+        let layer = if self.is_l3() { Layer::L3 } else { Layer::L2 };
+        Flow::parse(self.frame(), layer)
     }
 
     fn network(&self) -> Option<Network> {

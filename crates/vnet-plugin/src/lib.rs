@@ -19,6 +19,8 @@
 //! - [`Config`] is the configuration as a `configure` function takes it.
 //! - [`State`] is what a plugin remembers between frames.
 //! - [`Map`] is a table that the host sees.
+//! - [`Flow`] is a packet's addresses, protocol and ports, [`Prefix`] an address with a length.
+//! - [`track`] and [`Sweep`] are what a table of conversations needs to forget silent ones.
 //! - [`Counter`] counts, and [`info!`] and its siblings log.
 //! - [`append`] sends further frames: answers and copies.
 //! - [`wire`] and [`checksum`] are the views and sums of `vnet-packet`.
@@ -51,12 +53,14 @@ mod packet;
 mod panic;
 mod rewrite;
 mod state;
+mod sweep;
 mod verdict;
 
 #[doc(hidden)]
 pub mod rt;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
+pub mod track;
 
 pub use append::{AppendError, append, append_with};
 pub use config::{Config, config_int, config_str};
@@ -70,9 +74,10 @@ pub use map::MapsCell;
 pub use packet::Packet;
 pub use rewrite::End;
 pub use state::State;
+pub use sweep::Sweep;
 pub use verdict::Verdict;
 pub use vnet_abi as abi;
-pub use vnet_packet::{checksum, wire};
+pub use vnet_packet::{Flow, Layer, ParsePrefixError, Prefix, checksum, wire};
 pub use vnet_plugin_macros::plugin;
 
 /// Compiles the examples of the page on writing plugins.

@@ -1,8 +1,10 @@
 //! Internet checksums (RFC 1071) of a buffer, of a frame, and after a change.
 
+mod delta;
 mod fix;
 mod partial;
 
+pub use delta::Delta;
 pub use fix::fix;
 pub use partial::{complete, locate, seed};
 

@@ -1,0 +1,166 @@
+//! How far a conversation has come, and when a silent one is forgotten: what NAT and firewalls remember of it.
+
+use crate::wire::{ip_protocol, tcp_flags};
+
+const SECOND: u64 = 1_000_000_000;
+
+/// Who sent a packet of a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The one that sent the first packet.
+    Originator,
+    /// The one that answers.
+    Responder,
+}
+
+/// How far a conversation has come. It fits one byte of a map's value: [`Phase::bits`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Phase(u8);
+
+const ANSWERED: u8 = 1;
+const FIN_BY_ORIGINATOR: u8 = 2;
+const FIN_BY_RESPONDER: u8 = 4;
+const RESET: u8 = 8;
+/// The originator's packet after the responder's answer: the third of TCP's handshake.
+const CONFIRMED: u8 = 16;
+
+impl Phase {
+    /// One packet was seen.
+    pub const NEW: Phase = Phase(0);
+
+    /// Takes the phase from a map's value.
+    #[must_use]
+    pub const fn from_bits(bits: u8) -> Phase {
+        Phase(bits)
+    }
+
+    /// Returns the phase as a byte: 1 answered, 2 and 4 FIN by originator and responder, 8 reset, 16 confirmed.
+    #[must_use]
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// Returns the phase after a further packet; `flags` are those of its TCP header, `None` for other protocols.
+    #[inline]
+    #[must_use]
+    pub const fn after(self, side: Side, flags: Option<u8>) -> Phase {
+        let mut bits = self.0;
+        match side {
+            Side::Responder => bits |= ANSWERED,
+            Side::Originator if bits & ANSWERED != 0 => bits |= CONFIRMED,
+            Side::Originator => {}
+        }
+        if let Some(flags) = flags {
+            if flags & tcp_flags::FIN != 0 {
+                bits |= match side {
+                    Side::Originator => FIN_BY_ORIGINATOR,
+                    Side::Responder => FIN_BY_RESPONDER,
+                };
+            }
+            if flags & tcp_flags::RST != 0 {
+                bits |= RESET;
+            }
+        }
+        Phase(bits)
+    }
+
+    /// Says whether the responder has sent something.
+    #[must_use]
+    pub const fn is_answered(self) -> bool {
+        self.0 & ANSWERED != 0
+    }
+
+    /// Says whether a TCP connection is over: reset, or FIN from both sides. A SYN may then begin another one.
+    #[must_use]
+    pub const fn is_over(self) -> bool {
+        self.0 & RESET != 0 || self.0 & FIN_BY_ORIGINATOR != 0 && self.0 & FIN_BY_RESPONDER != 0
+    }
+}
+
+/// After how many nanoseconds of silence a conversation is forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// TCP between the handshake and the first FIN.
+    pub tcp_established: u64,
+    /// TCP in its handshake, and from the first FIN on.
+    pub tcp_transitory: u64,
+    /// TCP after a reset or both FINs.
+    pub tcp_over: u64,
+    /// UDP with packets in both directions.
+    pub udp_answered: u64,
+    /// UDP in one direction.
+    pub udp: u64,
+    /// ICMP echoes.
+    pub icmp: u64,
+    /// Any other protocol.
+    pub other: u64,
+}
+
+impl Timeouts {
+    /// What RFC 5382 (TCP), RFC 4787 (UDP) and RFC 5508 (ICMP) ask of a NAT at least; UDP in one direction as Linux.
+    pub const DEFAULT: Timeouts = Timeouts {
+        tcp_established: 7_440 * SECOND,
+        tcp_transitory: 240 * SECOND,
+        tcp_over: 10 * SECOND,
+        udp_answered: 300 * SECOND,
+        udp: 120 * SECOND,
+        icmp: 60 * SECOND,
+        other: 300 * SECOND,
+    };
+
+    /// Returns the time-out of a conversation of this protocol.
+    #[inline]
+    #[must_use]
+    pub const fn of(&self, protocol: u8, phase: Phase) -> u64 {
+        match protocol {
+            ip_protocol::TCP if phase.is_over() => self.tcp_over,
+            ip_protocol::TCP if phase.0 == ANSWERED | CONFIRMED => self.tcp_established,
+            ip_protocol::TCP => self.tcp_transitory,
+            ip_protocol::UDP if phase.is_answered() => self.udp_answered,
+            ip_protocol::UDP => self.udp,
+            ip_protocol::ICMP | ip_protocol::ICMPV6 => self.icmp,
+            _ => self.other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMEOUTS: Timeouts = Timeouts::DEFAULT;
+
+    fn tcp(packets: &[(Side, u8)]) -> u64 {
+        let phase = packets.iter().fold(Phase::NEW, |phase, (side, flags)| {
+            phase.after(*side, Some(*flags))
+        });
+        TIMEOUTS.of(ip_protocol::TCP, phase)
+    }
+
+    #[test]
+    fn a_tcp_connection_lives_long_between_handshake_and_fin_only() {
+        use Side::{Originator as O, Responder as R};
+        use tcp_flags::{ACK, FIN, RST, SYN};
+        assert_eq!(tcp(&[(O, SYN)]), TIMEOUTS.tcp_transitory);
+        assert_eq!(
+            tcp(&[(O, SYN), (O, SYN), (R, SYN | ACK)]),
+            TIMEOUTS.tcp_transitory
+        );
+        let open = [(O, SYN), (R, SYN | ACK), (O, ACK)];
+        assert_eq!(tcp(&open), TIMEOUTS.tcp_established);
+        let half = [&open[..], &[(R, FIN | ACK), (O, ACK)]].concat();
+        assert_eq!(tcp(&half), TIMEOUTS.tcp_transitory);
+        assert_eq!(tcp(&[&half[..], &[(O, FIN | ACK)]].concat()), TIMEOUTS.tcp_over);
+        assert_eq!(tcp(&[&open[..], &[(O, RST)]].concat()), TIMEOUTS.tcp_over);
+    }
+
+    #[test]
+    fn an_answer_lengthens_udp_and_a_byte_holds_the_phase() {
+        let phase = Phase::NEW.after(Side::Responder, None);
+        assert_eq!(TIMEOUTS.of(ip_protocol::UDP, Phase::NEW), TIMEOUTS.udp);
+        assert_eq!(TIMEOUTS.of(ip_protocol::UDP, phase), TIMEOUTS.udp_answered);
+        assert_eq!(Phase::from_bits(phase.bits()), phase);
+        assert_eq!(TIMEOUTS.of(ip_protocol::ICMPV6, phase), TIMEOUTS.icmp);
+        assert_eq!(TIMEOUTS.of(47, phase), TIMEOUTS.other);
+    }
+}
