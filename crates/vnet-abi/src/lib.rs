@@ -7,6 +7,7 @@
 //! - [`Info`] is what a batch-form guest returns once from `vnet_info`.
 //! - [`Desc`] is one frame in the guest's ring.
 //! - [`MapHeader`] and [`SlotHeader`] describe a map that lives in guest memory.
+//! - [`record`] reads how a manifest describes the keys and values of a map.
 //! - [`answer`] packs and unpacks the single integer a simple-form plugin returns.
 //! - [`export`] and [`import`] name every function with its type.
 //!
@@ -32,6 +33,7 @@ pub mod flags;
 pub mod import;
 pub mod info_flags;
 pub mod log_level;
+pub mod record;
 pub mod signature;
 pub mod verdict;
 

@@ -5,6 +5,7 @@ use quote::quote;
 use syn::{Error, ItemFn, Result};
 
 use crate::manifest;
+use crate::maps::{MapLayout, MapOption};
 use crate::options::Options;
 
 pub fn plugin(options: &Options, function: &ItemFn) -> Result<TokenStream> {
@@ -47,8 +48,17 @@ pub fn plugin(options: &Options, function: &ItemFn) -> Result<TokenStream> {
         let each = options
             .maps
             .iter()
-            .map(|(name, map)| quote! { #map.describe(#name) });
+            .map(|MapOption { name, table, .. }| quote! { #table.describe(#name) });
+        let sizes = options
+            .maps
+            .iter()
+            .filter_map(|MapOption { table, layout, .. }| {
+                let MapLayout { key_size, value_size, .. } = layout.as_ref()?;
+                Some(quote! { const _: () = #table.check_layout(#key_size, #value_size); })
+            });
         quote! {
+            #(#sizes)*
+
             #[cfg(target_arch = "wasm32")]
             const _: () = {
                 static MAPS: ::vnet_plugin::MapsCell<#count> = ::vnet_plugin::MapsCell::new();

@@ -3,6 +3,7 @@
 
 mod expand;
 mod manifest;
+mod maps;
 mod options;
 
 use proc_macro::TokenStream;
@@ -35,7 +36,7 @@ use syn::{ItemFn, parse_macro_input};
 /// | `config` | JSON schema of the configuration, as a string | anything goes |
 /// | `configure` | `fn(&Config<'_>) -> Result<(), &'static str>`, called once before the first frame | |
 /// | `capabilities` | what the operator must grant | |
-/// | `maps` | names of the static `Map`s that the host sees: `{"macs": MACS}` | |
+/// | `maps` | names of the static `Map`s that the host sees, with what their bytes mean: `{"macs": MACS("mac: mac, vlan: be16" => "port: u16")}`; plain `{"macs": MACS}` shows bytes | |
 /// | `on_fault` | `"closed"` (drop) or `"open"` (pass) while no instance runs | the host's: closed |
 /// | `ring_len` | descriptors; half of them are a batch | 128 |
 /// | `slot_len` | bytes of a slot: 128 of headroom, then the frame; a multiple of 64 | 2,112; with `gso` 65,856 |

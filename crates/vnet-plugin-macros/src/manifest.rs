@@ -38,6 +38,18 @@ pub fn text(options: &Options, function: &ItemFn) -> String {
             .collect();
         manifest.insert("reasons".into(), reasons.into());
     }
+    let maps: Map<String, Value> = options
+        .maps
+        .iter()
+        .filter_map(|map| {
+            let layout = map.layout.as_ref()?;
+            let entry = json!({"key": layout.key.value(), "value": layout.value.value()});
+            Some((map.name.value(), entry))
+        })
+        .collect();
+    if !maps.is_empty() {
+        manifest.insert("maps".into(), maps.into());
+    }
     if let Some(config) = &options.config {
         let schema = serde_json::from_str(&config.value()).expect("the option was parsed before");
         manifest.insert("config".into(), schema);
@@ -98,11 +110,13 @@ mod tests {
     fn says_what_the_options_say() {
         let options = r##"gso, name = "n", version = "2", description = "a \"d\"", layers = ["l2", "l3"],
             capabilities = ["random"], counters = ["c"], reasons = {1: "one", 300: "more"},
-            config = r#"{"type": "object"}"#, on_fault = "open", configure = path::to"##;
+            config = r#"{"type": "object"}"#, on_fault = "open", configure = path::to,
+            maps = {"plain": PLAIN, "macs": path::MACS("mac: mac, vlan: be16" => "port: u16")}"##;
         let expected = json!({
             "name": "n", "abi": "1.0", "version": "2", "description": "a \"d\"", "layers": ["l2", "l3"],
             "capabilities": ["random"], "counters": ["c"], "reasons": {"1": "one", "300": "more"},
             "config": {"type": "object"}, "on_fault": "open",
+            "maps": {"macs": {"key": "mac: mac, vlan: be16", "value": "port: u16"}},
         });
         assert_eq!(manifest(options, "fn f() {}"), expected);
     }

@@ -6,6 +6,8 @@ use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Error, Ident, LitInt, LitStr, Path, Result, Token, braced, bracketed};
 
+use crate::maps::{self, MapOption};
+
 /// Bytes that ring and arena may take: the host's cap on a guest's memory is 16 MiB.
 const STORE_MAX: usize = 14 << 20;
 const GSO_SLOT_MIN: usize = 65_536 + 256;
@@ -44,7 +46,7 @@ pub struct Options {
     pub config: Option<LitStr>,
     pub on_fault: Option<LitStr>,
     pub configure: Option<Path>,
-    pub maps: Vec<(LitStr, Path)>,
+    pub maps: Vec<MapOption>,
     ring_len: Option<usize>,
     slot_len: Option<usize>,
 }
@@ -129,7 +131,7 @@ impl Options {
             "config" => self.config = Some(json(input)?),
             "on_fault" => self.on_fault = Some(one_of(input.parse()?, &["closed", "open"])?),
             "configure" => self.configure = Some(input.parse()?),
-            "maps" => self.maps = maps(input)?,
+            "maps" => self.maps = maps::parse(input)?,
             "ring_len" => self.ring_len = Some(number(input, 8, 1024, 1)?),
             "slot_len" => self.slot_len = Some(number(input, 192, STORE_MAX, 64)?),
             _ => return Err(unknown(key)),
@@ -203,25 +205,6 @@ fn reasons(input: ParseStream<'_>) -> Result<Vec<(u16, LitStr)>> {
     Ok(list)
 }
 
-fn maps(input: ParseStream<'_>) -> Result<Vec<(LitStr, Path)>> {
-    let content;
-    braced!(content in input);
-    let mut list: Vec<(LitStr, Path)> = Vec::new();
-    while !content.is_empty() {
-        let name: LitStr = content.parse()?;
-        if name.value().is_empty() || list.iter().any(|(known, _)| known.value() == name.value()) {
-            return Err(Error::new(name.span(), "a map has a name, each its own"));
-        }
-        content.parse::<Token![:]>()?;
-        list.push((name, content.parse()?));
-        if content.is_empty() {
-            break;
-        }
-        content.parse::<Token![,]>()?;
-    }
-    Ok(list)
-}
-
 fn json(input: ParseStream<'_>) -> Result<LitStr> {
     let text: LitStr = input.parse()?;
     match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&text.value()) {
@@ -276,6 +259,9 @@ mod tests {
             (r#"counters = [""]"#, "1 to 64 bytes"),
             (r#"maps = {"": A}"#, "a map has a name"),
             (r#"maps = {"a": A, "a": B}"#, "each its own"),
+            (r#"maps = {"a": A("k: u9" => "v: u8")}"#, "unknown type \"u9\""),
+            (r#"maps = {"a": A("k: u8")}"#, "expected `=>`"),
+            (r#"maps = {"a": A("k: u8" => "v: u8, v: u8")}"#, "two fields"),
             (r#"config = "{""#, "not a JSON object"),
             (r#"config = "[]""#, "not a JSON object"),
             ("slot_len = 200", "a multiple of 64"),

@@ -17,7 +17,7 @@ use crate::state::State;
 /// static SEEN: Map<6, 8, 1024> = Map::new();
 ///
 /// /// Counts frames by sender, and drops those of senders it has no room for.
-/// #[plugin(gso, csum, maps = {"seen": SEEN})]
+/// #[plugin(gso, csum, maps = {"seen": SEEN("sender: mac" => "frames: u64")})]
 /// fn count_senders(pkt: &mut Packet) -> Verdict {
 ///     let sender = pkt.eth().src().0;
 ///     let before = SEEN.get(&sender).map_or(0, u64::from_le_bytes);
@@ -93,6 +93,13 @@ impl<const KEY: usize, const VALUE: usize, const CAPACITY: usize> Map<KEY, VALUE
             hints: [0; HINTS],
             hand: 0,
         }))
+    }
+
+    /// Refuses to compile where the layout in the attribute's `maps` option does not add up to the table's sizes.
+    #[doc(hidden)]
+    pub const fn check_layout(&self, key: usize, value: usize) {
+        assert!(key == KEY, "the fields of the map's key do not add up to the size of its keys");
+        assert!(value == VALUE, "the fields of the map's value do not add up to the size of its values");
     }
 
     /// Returns the value of a key.

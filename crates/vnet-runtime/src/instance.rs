@@ -1,5 +1,6 @@
 //! One instance of a plugin, from its start to its end.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,9 @@ use crate::exports::Form;
 use crate::failure::Failure;
 use crate::guest::{Guest, Host, allow};
 use crate::layout::Layout;
+use crate::maps;
 use crate::module::Module;
+use crate::record::MapLayout;
 use crate::ring::Ring;
 
 /// CPU time that a whole start may use.
@@ -93,11 +96,12 @@ struct Starting<'a> {
     instance: WasmInstance,
     memory: Memory,
     form: Form,
+    maps: &'a BTreeMap<String, MapLayout>,
 }
 
 impl<'a> Starting<'a> {
     /// Instantiates the module; its start function, where it has one, runs here.
-    fn new(store: &'a mut Store<Guest>, module: &Module) -> Result<Starting<'a>, Box<Failure>> {
+    fn new(store: &'a mut Store<Guest>, module: &'a Module) -> Result<Starting<'a>, Box<Failure>> {
         const STEP: &str = "instantiation";
         allow(store, LOAD_BUDGET);
         let instance = module
@@ -113,6 +117,7 @@ impl<'a> Starting<'a> {
             instance,
             memory,
             form: module.form(),
+            maps: &module.manifest().maps,
         })
     }
 
@@ -148,6 +153,8 @@ impl<'a> Starting<'a> {
         };
         self.configure(config_at, config_cap)?;
         let maps = self.call_if::<(), i32>(export::MAPS, ())?.map(|ptr| ptr as u32);
+        maps::check(self.memory.data(&*self.store), maps, self.maps)
+            .map_err(|refusal| Failure::of_refusal(export::MAPS, refusal))?;
         Ok((self.memory, entry, maps))
     }
 

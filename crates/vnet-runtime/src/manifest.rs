@@ -10,6 +10,7 @@ use crate::config::Schema;
 use crate::error::Refusal;
 use crate::frames::Layer;
 use crate::options::OnFault;
+use crate::record::MapLayout;
 
 /// Longest name a plugin may have, in bytes.
 const NAME_MAX: usize = 64;
@@ -31,8 +32,8 @@ pub struct Manifest {
     pub layers: Vec<Layer>,
     /// Version of the state it saves.
     pub state_version: u32,
-    /// Names and types of its maps' fields, as it wrote them.
-    pub maps: Map<String, Value>,
+    /// What the keys and values of its maps are.
+    pub maps: BTreeMap<String, MapLayout>,
     /// Texts of its reason codes.
     pub reasons: BTreeMap<u16, String>,
     /// Counters that exist from the start.
@@ -58,7 +59,7 @@ impl Manifest {
             capabilities: Vec::new(),
             layers: vec![Layer::L2],
             state_version: 0,
-            maps: Map::new(),
+            maps: BTreeMap::new(),
             reasons: BTreeMap::new(),
             counters: Vec::new(),
             config: None,
@@ -112,7 +113,12 @@ impl Manifest {
                 .and_then(|v| u32::try_from(v).ok())
                 .ok_or_else(|| bad("state_version", "must be an unsigned 32-bit integer", version))?;
         }
-        manifest.maps = fields.object("maps")?.cloned().unwrap_or_default();
+        if let Some(maps) = fields.object("maps")? {
+            manifest.maps = maps
+                .iter()
+                .map(|(name, entry)| Ok((name.clone(), MapLayout::read(name, entry)?)))
+                .collect::<Result<_, Refusal>>()?;
+        }
         if let Some(reasons) = fields.object("reasons")? {
             manifest.reasons = reasons
                 .iter()

@@ -2,9 +2,14 @@
 //!
 //! Every address and size in them is the guest's and untrusted: all sums are taken in 64 bits.
 
+use std::collections::BTreeMap;
+
 use vnet_abi::{
     MAP_HEADER_SIZE, MAP_MAGIC, MAP_SLOT_HEADER_SIZE, MapHeader, STATE_MAX, SlotHeader, fnv1a, slot_state,
 };
+
+use crate::error::Refusal;
+use crate::record::MapLayout;
 
 /// Most maps of one plugin that are looked at.
 const MAPS_MAX: u32 = 256;
@@ -51,6 +56,29 @@ pub(crate) fn restore(memory: &mut [u8], table: u32, saved: &[SavedMap]) -> usiz
         }
     }
     found
+}
+
+/// Checks that every map the manifest describes is there, with keys and values of the size described.
+pub(crate) fn check(
+    memory: &[u8],
+    table: Option<u32>,
+    layouts: &BTreeMap<String, MapLayout>,
+) -> Result<(), Refusal> {
+    for (name, layout) in layouts {
+        let map = table.and_then(|table| {
+            headers(memory, table)
+                .filter_map(|at| Map::open(memory, at))
+                .find(|map| map.name(memory) == Some(name.as_bytes()))
+        });
+        let Some(map) = map else {
+            return Err(Refusal::new(format!(
+                "its manifest describes the map {name:?}, and there is none of that name in vnet_maps"
+            ))
+            .hint("a map has the header of the plugin ABI; `vnet_maps` returns the address of the table of them"));
+        };
+        layout.check(name, map.header.key_size, map.header.value_size)?;
+    }
+    Ok(())
 }
 
 fn headers(memory: &[u8], table: u32) -> impl Iterator<Item = u32> {

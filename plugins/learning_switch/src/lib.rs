@@ -36,7 +36,7 @@ static SWEPT_NS: State<u64> = State::new(0);
     gso, csum,
     layers = ["l2"],
     reasons = {1: "same port", 2: "link local", 3: "runt"},
-    maps = {"macs": MACS},
+    maps = {"macs": MACS("mac: mac, vlan: be16" => "port: u16, _: bytes[6], seen: u64")},
     config = r#"{"type": "object", "additionalProperties": false, "properties": {}}"#,
 )]
 fn learning_switch(pkt: &mut Packet) -> Verdict {
