@@ -115,7 +115,9 @@ pub enum RecordError<'a> {
 impl fmt::Display for RecordError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RecordError::Empty => f.write_str("a field is missing; fields are `name: type`, separated by commas"),
+            RecordError::Empty => {
+                f.write_str("a field is missing; fields are `name: type`, separated by commas")
+            }
             RecordError::NoName(text) => write!(
                 f,
                 "{text:?} has no name; several fields are `name: type`, separated by commas"
@@ -126,7 +128,10 @@ impl fmt::Display for RecordError<'_> {
             ),
             RecordError::Twice(name) => write!(f, "two fields are named {name:?}"),
             RecordError::UnknownType(name, ty) => {
-                write!(f, "field {name:?} has the unknown type {ty:?}; types are {FIELD_TYPES}")
+                write!(
+                    f,
+                    "field {name:?} has the unknown type {ty:?}; types are {FIELD_TYPES}"
+                )
             }
             RecordError::OnlyPadding => f.write_str("all fields are padding"),
         }

@@ -49,13 +49,12 @@ pub fn plugin(options: &Options, function: &ItemFn) -> Result<TokenStream> {
             .maps
             .iter()
             .map(|MapOption { name, table, .. }| quote! { #table.describe(#name) });
-        let sizes = options
-            .maps
-            .iter()
-            .filter_map(|MapOption { table, layout, .. }| {
-                let MapLayout { key_size, value_size, .. } = layout.as_ref()?;
-                Some(quote! { const _: () = #table.check_layout(#key_size, #value_size); })
-            });
+        let sizes = options.maps.iter().filter_map(|MapOption { table, layout, .. }| {
+            let MapLayout {
+                key_size, value_size, ..
+            } = layout.as_ref()?;
+            Some(quote! { const _: () = #table.check_layout(#key_size, #value_size); })
+        });
         quote! {
             #(#sizes)*
 

@@ -98,8 +98,14 @@ impl<const KEY: usize, const VALUE: usize, const CAPACITY: usize> Map<KEY, VALUE
     /// Refuses to compile where the layout in the attribute's `maps` option does not add up to the table's sizes.
     #[doc(hidden)]
     pub const fn check_layout(&self, key: usize, value: usize) {
-        assert!(key == KEY, "the fields of the map's key do not add up to the size of its keys");
-        assert!(value == VALUE, "the fields of the map's value do not add up to the size of its values");
+        assert!(
+            key == KEY,
+            "the fields of the map's key do not add up to the size of its keys"
+        );
+        assert!(
+            value == VALUE,
+            "the fields of the map's value do not add up to the size of its values"
+        );
     }
 
     /// Returns the value of a key.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use vnet_runtime::{Fate, OnFault, Reason, StageOptions, Trip};
 
+use crate::maps::MAP;
 use crate::support::*;
 
 const FAULT: Fate = Fate::Drop(Reason::Fault);
@@ -306,11 +307,6 @@ fn a_fresh_instance_is_configured_again() {
 
 #[test]
 fn maps_are_carried_over_to_a_fresh_instance() {
-    // One map of 4-byte keys at 256: table at 64, header at 80, name at 128, 8 slots of 24 bytes.
-    let map = "(data (i32.const 64) \"\\01\\00\\00\\00\\50\\00\\00\\00\")
-        (data (i32.const 80) \"VMAP\\04\\00\\00\\00\\08\\00\\00\\00\\08\\00\\00\\00\\00\\00\\00\\00\\80\\00\\00\\00\\04\\00\\00\\00\\00\\00\\00\\00\\00\\01\\00\\00\")
-        (data (i32.const 128) \"macs\")
-        (func (export \"vnet_maps\") (result i32) (i32.const 64))";
     // A first byte of 1 writes key 5 (FNV-1a 0x4b7d6a90... computed by the host) straight into its slot.
     let hash = vnet_abi::fnv1a(&5_u32.to_le_bytes());
     let slot = 256 + 24 * (hash & 7);
@@ -329,7 +325,7 @@ fn maps_are_carried_over_to_a_fresh_instance() {
         slot + 16,
         slot + 16
     );
-    let text = simple(map, &body);
+    let text = simple(MAP, &body);
     let carried = Fate::Drop(Reason::Plugin(42));
     assert_eq!(
         Rig::new(&text).fates(&[&[1; 60], &[9; 60], &[3; 60]]),

@@ -13,6 +13,7 @@ mod hostile;
 mod imports;
 mod limits;
 mod manifest;
+mod maps;
 mod mutated;
 mod refused;
 mod simple;

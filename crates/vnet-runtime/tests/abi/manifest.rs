@@ -33,7 +33,12 @@ fn a_whole_manifest_is_read() {
         (manifest.state_version, manifest.reasons[&7].as_str()),
         (3, "not allowed")
     );
-    assert!(manifest.present && manifest.maps.contains_key("conns"));
+    let conns = &manifest.maps["conns"];
+    assert_eq!(
+        conns.key.as_ref().map(|key| (key.text(), key.size())),
+        Some(("u64", 8))
+    );
+    assert!(manifest.present);
 }
 
 #[test]
@@ -66,6 +71,22 @@ fn wrong_keys_are_named_with_what_was_expected() {
         (json!({ "layers": [] }), ["\"layers\"", "l2, l3 or both"]),
         (json!({ "state_version": -1 }), ["\"state_version\"", "unsigned"]),
         (json!({ "maps": [] }), ["\"maps\"", "must be an object"]),
+        (
+            json!({ "maps": { "m": 1 } }),
+            ["\"maps.m\"", "an object with `key` and `value`"],
+        ),
+        (
+            json!({ "maps": { "m": { "key": 1 } } }),
+            ["\"maps.m.key\"", "must be a text"],
+        ),
+        (
+            json!({ "maps": { "m": { "value": "a: u9" } } }),
+            ["unknown type \"u9\"", "be16 be32 be64"],
+        ),
+        (
+            json!({ "maps": { "m": { "key": "a: u8, a: u8" } } }),
+            ["\"maps.m.key\"", "two fields are named \"a\""],
+        ),
         (
             json!({ "reasons": { "x": "text" } }),
             ["\"reasons\"", "1 to 65535"],
