@@ -22,9 +22,12 @@ cargo_target=${CARGO_TARGET_DIR:-$here/target}/guests
 # package:file it becomes
 rust_plugins=(
   count:shipped/count.wasm
+  dns_block:shipped/dns_block.wasm
   drop_bcast:shipped/drop_bcast.wasm
   icmp_echo:shipped/icmp_echo.wasm
   learning_switch:shipped/learning_switch.wasm
+  mss_clamp:shipped/mss_clamp.wasm
+  vlan:shipped/vlan.wasm
   drop_bcast_minimal:examples/drop_bcast_rust.wasm
 )
 # source:file it becomes

@@ -12,7 +12,7 @@ import pytest
 from unprivileged import Person, person
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
 
 
 def blocks(language: str) -> list[tuple[str, str]]:

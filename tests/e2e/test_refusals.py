@@ -7,6 +7,7 @@ import random
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import vnet
@@ -127,10 +128,17 @@ def test_check_passes_a_good_plugin_with_its_configuration() -> None:
     assert report["frames"] >= 3000
 
 
-def verdict_on(module: bytes, capture: Path) -> str:
+# What the plugins that do nothing without a configuration are given.
+CONFIGS: dict[str, dict[str, Any]] = {
+    "dns_block": {"names": ["ads.example"]},
+    "vlan": {"access": 10},
+}
+
+
+def verdict_on(module: bytes, capture: Path, name: str) -> str:
     """Load a module over a capture and return the reason why it was refused, "" when it ran."""
     try:
-        report = vnet.replay(capture, plugins=[module])
+        report = vnet.replay(capture, plugins=[vnet.Plugin(module, config=CONFIGS.get(name))])
     except vnet.PluginError as error:
         return error.message
     (stage,) = report.stages
@@ -143,7 +151,7 @@ def verdict_on(module: bytes, capture: Path) -> str:
 def test_a_truncated_module_is_refused_in_words(capture: Path, plugin: vnet.ShippedPlugin) -> None:
     whole = plugin.module
     for length in range(0, len(whole), len(whole) // CUTS):
-        reason = verdict_on(whole[:length], capture)
+        reason = verdict_on(whole[:length], capture, plugin.name)
         # A module may end after any section it can do without.
         assert re.search("is empty|cut short at|unexpected end|export|starts with|manifest", reason) or not reason
 
@@ -158,7 +166,7 @@ def test_a_mutated_module_is_refused_in_words_or_runs_under_the_same_rules(
         mutant = bytearray(plugin.module)
         for _ in range(rng.randrange(1, 4)):
             mutant[rng.randrange(len(mutant))] ^= 1 << rng.randrange(8)
-        reason = verdict_on(bytes(mutant), capture)
+        reason = verdict_on(bytes(mutant), capture, plugin.name)
         refused += bool(reason)
         assert not reason or re.match(r"plugin \S+ (was rejected|trapped|timed out): \S", reason), reason
     assert refused > MUTANTS // 4

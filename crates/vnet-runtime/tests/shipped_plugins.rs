@@ -23,14 +23,26 @@ const DROP_BCAST: [&str; 5] = [
     "drop_bcast/simple.wat",
     "drop_bcast/batch.wat",
 ];
-const OTHERS: [&str; 6] = [
+const OTHERS: [&str; 9] = [
     "shipped/count.wasm",
+    "shipped/dns_block.wasm",
     "shipped/icmp_echo.wasm",
     "shipped/learning_switch.wasm",
+    "shipped/mss_clamp.wasm",
+    "shipped/vlan.wasm",
     "examples/first.wasm",
     "examples/vlan_pop.wasm",
     "examples/vlan_push.wasm",
 ];
+
+/// What the plugins that do nothing without a configuration are given.
+fn config_of(name: &str) -> Value {
+    match name {
+        "shipped/dns_block.wasm" => json!({"names": ["ads.example"]}),
+        "shipped/vlan.wasm" => json!({"access": 10}),
+        _ => json!({}),
+    }
+}
 
 fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -215,7 +227,11 @@ fn icmpv6_sum(packet: &[u8]) -> u16 {
 fn every_plugin_loads_and_survives_hostile_frames() {
     for name in DROP_BCAST.into_iter().chain(OTHERS) {
         let module = module(name);
-        let report = check(&module, CheckOptions::default());
+        let options = CheckOptions {
+            config: config_of(name),
+            ..CheckOptions::default()
+        };
+        let report = check(&module, options);
         assert!(report.passed(), "{name}: {report:?}");
     }
 }
@@ -227,6 +243,9 @@ fn shipped_plugins_describe_themselves() {
         ("icmp_echo", &[Layer::L2, Layer::L3]),
         ("count", &[Layer::L2, Layer::L3]),
         ("learning_switch", &[Layer::L2]),
+        ("dns_block", &[Layer::L2, Layer::L3]),
+        ("mss_clamp", &[Layer::L2, Layer::L3]),
+        ("vlan", &[Layer::L2]),
     ] {
         let module = module(&format!("shipped/{name}.wasm"));
         let manifest = module.manifest();

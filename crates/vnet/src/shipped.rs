@@ -18,6 +18,11 @@ const SHIPPED: &[Shipped] = &[
         bytes: include_bytes!("../../../plugins/shipped/count.wasm"),
     },
     Shipped {
+        name: "dns_block",
+        description: "answers DNS questions for blocked names with NXDOMAIN",
+        bytes: include_bytes!("../../../plugins/shipped/dns_block.wasm"),
+    },
+    Shipped {
         name: "drop_bcast",
         description: "drops Ethernet frames sent to the broadcast address",
         bytes: include_bytes!("../../../plugins/shipped/drop_bcast.wasm"),
@@ -31,6 +36,16 @@ const SHIPPED: &[Shipped] = &[
         name: "learning_switch",
         description: "forwards as an Ethernet switch does, in place of the engine's own forwarding",
         bytes: include_bytes!("../../../plugins/shipped/learning_switch.wasm"),
+    },
+    Shipped {
+        name: "mss_clamp",
+        description: "lowers the segment size that TCP connections agree on to what a path carries",
+        bytes: include_bytes!("../../../plugins/shipped/mss_clamp.wasm"),
+    },
+    Shipped {
+        name: "vlan",
+        description: "makes a port an access port or a trunk, puts VLAN tags on and takes them off",
+        bytes: include_bytes!("../../../plugins/shipped/vlan.wasm"),
     },
 ];
 

@@ -179,6 +179,12 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Tcp<T> {
         put(self.bytes.as_mut(), field::URGENT, pointer.to_be_bytes());
     }
 
+    /// Returns the header's options.
+    pub fn options_mut(&mut self) -> &mut [u8] {
+        let end = self.header_len();
+        window_mut(self.bytes.as_mut(), field::OPTIONS, end)
+    }
+
     /// Returns the payload.
     pub fn payload_mut(&mut self) -> &mut [u8] {
         let start = self.header_len();
