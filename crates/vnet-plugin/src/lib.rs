@@ -23,6 +23,7 @@
 //! - [`track`] and [`Sweep`] are what a table of conversations needs to forget silent ones.
 //! - [`Counter`] counts, and [`info!`] and its siblings log.
 //! - [`append`] sends further frames: answers and copies.
+//! - [`neighbor`] answers and asks ARP and Neighbour Discovery.
 //! - [`wire`] and [`checksum`] are the views and sums of `vnet-packet`.
 //!
 //! # Features
@@ -49,6 +50,7 @@ mod json;
 mod log;
 mod map;
 mod memory;
+pub mod neighbor;
 mod packet;
 mod panic;
 mod rewrite;
