@@ -27,6 +27,7 @@ rust_plugins=(
   icmp_echo:shipped/icmp_echo.wasm
   learning_switch:shipped/learning_switch.wasm
   mss_clamp:shipped/mss_clamp.wasm
+  nat:shipped/nat.wasm
   vlan:shipped/vlan.wasm
   drop_bcast_minimal:examples/drop_bcast_rust.wasm
 )

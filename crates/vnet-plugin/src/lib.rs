@@ -20,10 +20,9 @@
 //! - [`State`] is what a plugin remembers between frames.
 //! - [`Map`] is a table that the host sees.
 //! - [`Flow`] is a packet's addresses, protocol and ports, [`Prefix`] an address with a length.
-//! - [`track`] and [`Sweep`] are what a table of conversations needs to forget silent ones.
+//! - [`track`] says how far a conversation has come, and when a silent one is forgotten.
 //! - [`Counter`] counts, and [`info!`] and its siblings log.
 //! - [`append`] sends further frames: answers and copies.
-//! - [`neighbor`] answers and asks ARP and Neighbour Discovery.
 //! - [`wire`] and [`checksum`] are the views and sums of `vnet-packet`.
 //!
 //! # Features
@@ -50,12 +49,10 @@ mod json;
 mod log;
 mod map;
 mod memory;
-pub mod neighbor;
 mod packet;
 mod panic;
 mod rewrite;
 mod state;
-mod sweep;
 mod verdict;
 
 #[doc(hidden)]
@@ -76,7 +73,6 @@ pub use map::MapsCell;
 pub use packet::Packet;
 pub use rewrite::End;
 pub use state::State;
-pub use sweep::Sweep;
 pub use verdict::Verdict;
 pub use vnet_abi as abi;
 pub use vnet_packet::{Flow, Layer, ParsePrefixError, Prefix, checksum, wire};

@@ -40,11 +40,18 @@ impl Phase {
         self.0
     }
 
-    /// Returns the phase after a further packet; `flags` are those of its TCP header, `None` for other protocols.
+    /// Returns the phase after a further packet; `flags` are those of its TCP header, `None` for other protocols. A SYN after
+    /// the end begins another connection.
     #[inline]
     #[must_use]
     pub const fn after(self, side: Side, flags: Option<u8>) -> Phase {
         let mut bits = self.0;
+        if let Some(flags) = flags
+            && self.is_over()
+            && flags & (tcp_flags::SYN | tcp_flags::ACK) == tcp_flags::SYN
+        {
+            bits = 0;
+        }
         match side {
             Side::Responder => bits |= ANSWERED,
             Side::Originator if bits & ANSWERED != 0 => bits |= CONFIRMED,
@@ -70,7 +77,7 @@ impl Phase {
         self.0 & ANSWERED != 0
     }
 
-    /// Says whether a TCP connection is over: reset, or FIN from both sides. A SYN may then begin another one.
+    /// Says whether a TCP connection is over: reset, or FIN from both sides.
     #[must_use]
     pub const fn is_over(self) -> bool {
         self.0 & RESET != 0 || self.0 & FIN_BY_ORIGINATOR != 0 && self.0 & FIN_BY_RESPONDER != 0
@@ -152,6 +159,10 @@ mod tests {
         assert_eq!(tcp(&half), TIMEOUTS.tcp_transitory);
         assert_eq!(tcp(&[&half[..], &[(O, FIN | ACK)]].concat()), TIMEOUTS.tcp_over);
         assert_eq!(tcp(&[&open[..], &[(O, RST)]].concat()), TIMEOUTS.tcp_over);
+        assert_eq!(
+            tcp(&[&open[..], &[(O, RST)], &open[..]].concat()),
+            TIMEOUTS.tcp_established
+        );
     }
 
     #[test]

@@ -23,12 +23,13 @@ const DROP_BCAST: [&str; 5] = [
     "drop_bcast/simple.wat",
     "drop_bcast/batch.wat",
 ];
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 10] = [
     "shipped/count.wasm",
     "shipped/dns_block.wasm",
     "shipped/icmp_echo.wasm",
     "shipped/learning_switch.wasm",
     "shipped/mss_clamp.wasm",
+    "shipped/nat.wasm",
     "shipped/vlan.wasm",
     "examples/first.wasm",
     "examples/vlan_pop.wasm",
@@ -40,6 +41,7 @@ fn config_of(name: &str) -> Value {
     match name {
         "shipped/dns_block.wasm" => json!({"names": ["ads.example"]}),
         "shipped/vlan.wasm" => json!({"access": 10}),
+        "shipped/nat.wasm" => json!({"address": "203.0.113.1", "inside": "10.0.0.0/8"}),
         _ => json!({}),
     }
 }
@@ -246,6 +248,7 @@ fn shipped_plugins_describe_themselves() {
         ("dns_block", &[Layer::L2, Layer::L3]),
         ("mss_clamp", &[Layer::L2, Layer::L3]),
         ("vlan", &[Layer::L2]),
+        ("nat", &[Layer::L2, Layer::L3]),
     ] {
         let module = module(&format!("shipped/{name}.wasm"));
         let manifest = module.manifest();

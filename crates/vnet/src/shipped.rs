@@ -43,6 +43,11 @@ const SHIPPED: &[Shipped] = &[
         bytes: include_bytes!("../../../plugins/shipped/mss_clamp.wasm"),
     },
     Shipped {
+        name: "nat",
+        description: "hides hosts behind one IPv4 address, and forwards ports to them",
+        bytes: include_bytes!("../../../plugins/shipped/nat.wasm"),
+    },
+    Shipped {
         name: "vlan",
         description: "makes a port an access port or a trunk, puts VLAN tags on and takes them off",
         bytes: include_bytes!("../../../plugins/shipped/vlan.wasm"),

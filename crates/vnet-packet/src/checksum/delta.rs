@@ -35,6 +35,13 @@ impl Delta {
             .word16(old as u16, new as u16)
     }
 
+    /// Adds another change.
+    #[inline]
+    #[must_use]
+    pub const fn and(self, other: Delta) -> Delta {
+        Delta(self.0 + other.0)
+    }
+
     /// Returns a checksum after the change.
     #[inline]
     #[must_use]

@@ -1,0 +1,60 @@
+"""The shipped plugins that stand between networks, on captures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import vnet
+
+scapy = pytest.importorskip("scapy.all")
+
+
+def replayed(
+    tmp_path: Path, plugin: str, config: dict[str, Any], frames: list[Any]
+) -> tuple[list[Any], vnet.ReplayReport]:
+    """Return the frames that come out of a plugin, and what the replay says."""
+    source, out = tmp_path / "in.pcap", tmp_path / "out.pcap"
+    scapy.wrpcap(str(source), frames)
+    report = vnet.replay(source, plugins=[vnet.Plugin(plugin, config)], out=out)
+    return list(scapy.rdpcap(str(out))), report
+
+
+def ether(packet: Any) -> Any:
+    return scapy.Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02") / packet
+
+
+def sums_are_right(frame: Any) -> bool:
+    """Tell whether building the frame anew gives the same checksums."""
+    again = frame.copy()
+    for layer in ("IP", "TCP", "UDP", "ICMP"):
+        if layer in again:
+            del again[layer].chksum
+    return bytes(frame) == bytes(type(frame)(bytes(again)))
+
+
+def test_nat_translates_both_ways(tmp_path: Path) -> None:
+    ip, tcp, udp, icmp = scapy.IP, scapy.TCP, scapy.UDP, scapy.ICMP
+    inside, outside, web = "10.0.0.2", "203.0.113.1", "198.51.100.7"
+    sent = ether(ip(src=inside, dst=web) / udp(sport=5000, dport=33434) / b"data")
+    left = ether(ip(src=outside, dst=web) / udp(sport=5000, dport=33434) / b"data")
+    frames = [
+        ether(ip(src=inside, dst=web) / tcp(sport=5000, dport=80, flags="S")),
+        ether(ip(src=web, dst=outside) / tcp(sport=80, dport=5000, flags="SA")),
+        sent,
+        ether(ip(src="198.51.100.1", dst=outside) / icmp(type=11) / scapy.IPerror(bytes(left[ip]))),
+        ether(ip(src=inside, dst=web) / icmp(id=9) / b"ping"),
+        ether(ip(src=web, dst=outside) / tcp(sport=80, dport=6000, flags="S")),
+    ]
+    out, report = replayed(tmp_path, "nat", {"address": outside, "inside": "10.0.0.0/8"}, frames)
+    assert [frame[ip].src for frame in out] == [outside, web, outside, "198.51.100.1", outside, web]
+    assert [frame[ip].dst for frame in out] == [web, inside, web, inside, web, outside]
+    assert all(sums_are_right(frame) for frame in out)
+    assert bytes(out[3][icmp].payload) == bytes(scapy.Ether(bytes(sent))[ip]), "the host sees what it sent"
+    assert report.stages[0].counters["icmp_errors"] == 1
+
+
+def test_nat_says_which_key_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(vnet.PluginRejected, match='config key "address" is required and missing'):
+        replayed(tmp_path, "nat", {"inside": "10.0.0.0/8"}, [ether(scapy.IP())])
