@@ -21,6 +21,7 @@ cargo_target=${CARGO_TARGET_DIR:-$here/target}/guests
 
 # package:file it becomes
 rust_plugins=(
+  acl:shipped/acl.wasm
   count:shipped/count.wasm
   dns_block:shipped/dns_block.wasm
   drop_bcast:shipped/drop_bcast.wasm

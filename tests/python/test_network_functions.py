@@ -58,3 +58,40 @@ def test_nat_translates_both_ways(tmp_path: Path) -> None:
 def test_nat_says_which_key_is_missing(tmp_path: Path) -> None:
     with pytest.raises(vnet.PluginRejected, match='config key "address" is required and missing'):
         replayed(tmp_path, "nat", {"inside": "10.0.0.0/8"}, [ether(scapy.IP())])
+
+
+def test_acl_lets_the_first_rule_decide_and_counts_it(tmp_path: Path) -> None:
+    ip, ipv6, tcp, udp, dot1q = scapy.IP, scapy.IPv6, scapy.TCP, scapy.UDP, scapy.Dot1Q
+    rules = [
+        {"action": "deny", "protocol": "tcp", "dst": "10.0.0.0/24", "dport": 22},
+        {"action": "permit", "protocol": "tcp", "dport": "1-1023"},
+        {"action": "permit", "src": "fd00::/64", "protocol": "udp", "dport": "53"},
+    ]
+    frames = [
+        ether(ip(dst="10.0.0.9") / tcp(dport=22)),
+        ether(ip(dst="10.0.1.9") / tcp(dport=22)),
+        ether(dot1q(vlan=5) / ip(dst="10.0.0.9") / tcp(dport=22)),
+        ether(ip(dst="10.0.0.9") / tcp(dport=1024)),
+        ether(ipv6(src="fd00::7", dst="fd00:1::1") / scapy.IPv6ExtHdrDestOpt() / udp(dport=53)),
+        ether(ipv6(src="fd01::7", dst="fd00:1::1") / udp(dport=53)),
+        ether(scapy.ARP()),
+    ]
+    out, report = replayed(tmp_path, "acl", {"rules": rules}, frames)
+    assert [bytes(frame) for frame in out] == [bytes(frames[number]) for number in (1, 4, 6)]
+    counters = report.stages[0].counters
+    assert [counters.get(name) for name in ("rule_0", "rule_1", "rule_2", "default", "other")] == [2, 1, 1, 2, 1]
+    assert report.stages[0].drops == {"denied by a rule": 2, "denied by default": 2}
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({"action": "allow"}, r'"rules.0.action" must be one of'),
+        ({"action": "deny", "dports": 22}, r'"rules.0.dports" is unknown'),
+        ({"action": "deny", "dport": 22}, "must name the protocol tcp or udp"),
+        ({"action": "deny", "src": "10.0.0/8"}, "must be prefixes"),
+    ],
+)
+def test_acl_says_what_is_wrong_with_a_rule(tmp_path: Path, rule: dict[str, Any], said: str) -> None:
+    with pytest.raises(vnet.PluginRejected, match=said):
+        replayed(tmp_path, "acl", {"rules": [rule]}, [ether(scapy.IP())])

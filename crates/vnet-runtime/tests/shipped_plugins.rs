@@ -23,7 +23,8 @@ const DROP_BCAST: [&str; 5] = [
     "drop_bcast/simple.wat",
     "drop_bcast/batch.wat",
 ];
-const OTHERS: [&str; 10] = [
+const OTHERS: [&str; 11] = [
+    "shipped/acl.wasm",
     "shipped/count.wasm",
     "shipped/dns_block.wasm",
     "shipped/icmp_echo.wasm",
@@ -42,6 +43,7 @@ fn config_of(name: &str) -> Value {
         "shipped/dns_block.wasm" => json!({"names": ["ads.example"]}),
         "shipped/vlan.wasm" => json!({"access": 10}),
         "shipped/nat.wasm" => json!({"address": "203.0.113.1", "inside": "10.0.0.0/8"}),
+        "shipped/acl.wasm" => json!({"rules": [{"action": "deny", "protocol": "tcp", "dst": "10.0.0.0/8", "dport": 22}]}),
         _ => json!({}),
     }
 }
@@ -249,6 +251,7 @@ fn shipped_plugins_describe_themselves() {
         ("mss_clamp", &[Layer::L2, Layer::L3]),
         ("vlan", &[Layer::L2]),
         ("nat", &[Layer::L2, Layer::L3]),
+        ("acl", &[Layer::L2, Layer::L3]),
     ] {
         let module = module(&format!("shipped/{name}.wasm"));
         let manifest = module.manifest();

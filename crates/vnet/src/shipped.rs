@@ -13,6 +13,11 @@ pub struct Shipped {
 
 const SHIPPED: &[Shipped] = &[
     Shipped {
+        name: "acl",
+        description: "permits and denies packets by the first rule that matches",
+        bytes: include_bytes!("../../../plugins/shipped/acl.wasm"),
+    },
+    Shipped {
         name: "count",
         description: "counts packets by protocol and lets all of them pass",
         bytes: include_bytes!("../../../plugins/shipped/count.wasm"),
