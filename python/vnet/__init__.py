@@ -28,6 +28,9 @@ Plugins
     :meth:`Device.attach`, :class:`Wire`, :class:`Plugin`, :class:`Attachment`, :func:`replay`, :func:`shipped`.
 Around
     :func:`run`, :func:`arun`, :func:`doctor`.
+Views
+    Everything shows itself in a notebook: networks as pictures, frames as trees of headers, results as tables and charts.
+    :func:`ladder` draws who said what to whom in a capture.
 
 Units: bytes, seconds, and nanoseconds where a name ends in ``_ns``. Every exception is a :class:`Error` and says what failed, on
 which thing, and what to do.
@@ -64,6 +67,7 @@ from vnet._errors import (
 from vnet._forward import Forward
 from vnet._impair import Impairments, LinkImpairments
 from vnet._iperf import IperfInterval, IperfResult
+from vnet._ladder import Ladder, LadderMessage, ladder
 from vnet._linestats import LineDelay, LineStats, LossBursts, Spread
 from vnet._link import Link, LinkState, NodeInterface
 from vnet._netstats import Count, InterfaceStats, LinkStats, NetworkStats
@@ -112,6 +116,8 @@ __all__ = [
     "IperfResult",
     "KernelStats",
     "LabFileError",
+    "Ladder",
+    "LadderMessage",
     "LineDelay",
     "LineStats",
     "Link",
@@ -156,6 +162,7 @@ __all__ = [
     "Wire",
     "arun",
     "doctor",
+    "ladder",
     "open",
     "replay",
     "run",

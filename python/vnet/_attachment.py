@@ -8,14 +8,16 @@ from typing import Literal, Protocol, Self
 
 from vnet import _logs, _vnet
 from vnet._errors import InvalidValue
+from vnet._html import Html, faint, fields, folded, mark, table
 from vnet._plugin import Direction, PluginLike, native_plugin
-from vnet._stats import StageStats
+from vnet._shown import Shown, headed, titled
+from vnet._stats import StageStats, stage_body, stage_mark
 
 __all__ = ["Attachment", "LogRecord"]
 
 
 @dataclass(frozen=True, slots=True)
-class LogRecord:
+class LogRecord(Shown):
     """One line a plugin logged; ``timestamp`` is Unix time in seconds."""
 
     plugin: str
@@ -23,11 +25,16 @@ class LogRecord:
     message: str
     timestamp: float
 
+    def _html(self) -> Html:
+        return titled(
+            self, headed(self, self.plugin, mark(self.level, "plain")), faint(f"{self.timestamp:.6f} "), self.message
+        )
+
 
 _LEVELS: tuple[Literal["error", "warning", "info", "debug"], ...] = ("error", "warning", "info", "debug")
 
 
-class Attachment:
+class Attachment(Shown):
     """A plugin at work on a device, a wire or a part of a :class:`Network`, as ``attach`` returns it.
 
     It stays until :meth:`detach`, the end of a ``with`` block, or the close of what it is on. Forgetting the handle does not
@@ -102,6 +109,15 @@ class Attachment:
         state = "detached" if self.detached else stats.state
         counts = f"{stats.packets_in} packets in, {stats.dropped} dropped"
         return f"<vnet.Attachment {self.name} on {self._on} {self._direction} {state}: {counts}>"
+
+    def _html(self) -> Html:
+        stats = self.stats
+        state = mark("detached", "plain") if self.detached else stage_mark(stats)
+        about = fields([("on", self._on), ("direction", self._direction)])
+        logs = self.logs
+        lines = table(["time", "level", "line"], [(f"{line.timestamp:.3f}", line.level, line.message) for line in logs])
+        log = [folded(f"{len(logs)} lines logged", lines)] if logs else []
+        return titled(self, headed(self, self.name, state), about, stage_body(stats), *log)
 
 
 class _Target(Protocol):

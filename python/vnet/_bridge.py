@@ -49,6 +49,9 @@ class Bridge(Device):
         """Names of the interfaces that are its ports, in the order of their indexes."""
         return tuple(self._native.ports())
 
+    def _about(self) -> list[tuple[str, object]]:
+        return [("ports", self.ports)]
+
     def add(self, device: Device) -> None:
         """Make ``device`` a port, as ``ip link set DEV master NAME`` does."""
         self._native.add_port(device._native)

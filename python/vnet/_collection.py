@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Generic, Protocol, TypeVar, overload
 
 from vnet._errors import NotFound
+from vnet._html import Html, faint, strong, table
+from vnet._shown import Shown, headed, titled
 
 __all__ = ["Collection"]
 
@@ -18,7 +20,7 @@ class _Named(Protocol):
 T = TypeVar("T", bound=_Named)
 
 
-class Collection(Sequence[T], Generic[T]):
+class Collection(Shown, Sequence[T], Generic[T]):
     """Nodes or links as they were when asked for, in the order in which they were declared.
 
     ``net.links[0]`` is the first, ``net.links["h1-s1"]`` the one of that name, ``"h1-s1" in net.links`` tells whether there is
@@ -67,3 +69,8 @@ class Collection(Sequence[T], Generic[T]):
 
     def __repr__(self) -> str:
         return f"[{', '.join(repr(item) for item in self._items)}]"
+
+    def _html(self) -> Html:
+        rows = [(number, strong(item.name), faint(repr(item))) for number, item in enumerate(self._items)]
+        counted = f"{len(self._items)} \N{MULTIPLICATION SIGN} {self._what}"
+        return titled(self, headed(self, counted), *([table(["", "name", "what it is"], rows)] if rows else []))

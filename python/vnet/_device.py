@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from vnet import _lifetime, _logs, _sandbox, _vnet
 from vnet._attachment import Attachment, attach
 from vnet._errors import Closed, TimeoutError
+from vnet._html import Html, fields, mark
 from vnet._plugin import Direction, OnFault, PluginLike, Trip, chosen
 from vnet._recording import Recording
-from vnet._stats import DeviceState, DeviceStats
+from vnet._shown import Shown, headed, titled
+from vnet._stats import DeviceState, DeviceStats, device_counters
 from vnet._vnet import Frame
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Device"]
 
 
-class Device:
+class Device(Shown):
     """An interface vnet opened, made by :class:`Tap`, :class:`Tun`, :class:`Veth`, :class:`Bridge` or :func:`open`.
 
     It is released by :meth:`close`, at the end of its ``with`` block, or with the process; a device that vnet made is removed
@@ -278,6 +280,28 @@ class Device:
             return f"{head} {self._native.describe()}>"
         except Exception as error:
             return f"{head} in {self.netns}: {error}>"
+
+    def _html(self) -> Html:
+        if self.closed:
+            return titled(self, headed(self, self.name, mark("closed", "plain")))
+        state = self.state
+        shown = "up" if state.up and state.carrier else "no carrier" if state.up else "down"
+        about: list[tuple[str, object]] = [
+            ("addresses", self.addresses),
+            ("mac", self.mac),
+            ("mtu", str(self.mtu)),
+            ("in", self.netns),
+            ("backend", self.backend),
+        ]
+        if state.bridge is not None:
+            about.append(("port of", state.bridge))
+        about.extend(self._about())
+        title = headed(self, self.name, mark(shown, "good" if shown == "up" else "bad"))
+        return titled(self, title, fields(about), device_counters(self.stats))
+
+    def _about(self) -> list[tuple[str, object]]:
+        """Returns what its view says of this kind of device alone."""
+        return []
 
 
 class _Waker:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from vnet import _vnet
+from vnet._html import Html, code, fields, mark, table
 from vnet._netns import Netns, native_netns
+from vnet._shown import Shown, headed, titled
 from vnet._stats import _Value
 
 __all__ = ["DoctorReport", "Finding", "StaleInterface", "doctor"]
@@ -23,6 +25,18 @@ class Finding(_Value):
     effect: str
     fix: str | None
 
+    def _html(self) -> Html:
+        return titled(self, headed(self, self.check, self._mark()), fields(zip(_COLUMNS, self._row(), strict=True)))
+
+    def _mark(self) -> Html:
+        return mark(self.severity, {"ok": "good", "warning": "warning"}.get(self.severity, "bad"))
+
+    def _row(self) -> list[object]:
+        return [self._mark(), self.check, self.cause, self.effect, code(self.fix) if self.fix else None]
+
+
+_COLUMNS = ("", "check", "cause", "effect", "fix")
+
 
 @dataclass(frozen=True, slots=True)
 class StaleInterface(_Value):
@@ -34,7 +48,7 @@ class StaleInterface(_Value):
 
 
 @dataclass(frozen=True, slots=True)
-class DoctorReport:
+class DoctorReport(Shown):
     """What :func:`doctor` found. ``print(report)`` shows it line by line."""
 
     version: str
@@ -77,6 +91,13 @@ class DoctorReport:
         bad = [finding.check for finding in self.findings if finding.severity != "ok"]
         head = f"<vnet.DoctorReport {'ok' if self.ok else 'failed'}: backend {self.backend}"
         return f"{head}, {len(self.findings)} checks, attention: {bad}>"
+
+    def _html(self) -> Html:
+        verdict = mark("ok", "good") if self.ok else mark("failed", "bad")
+        about = fields([("vnet", self.version), ("kernel", self.kernel), ("backend", self.backend)])
+        found = table(_COLUMNS, [finding._row() for finding in self.findings])
+        stale = table(["stale interface", "index", "left by pid"], [(s.name, s.index, s.pid) for s in self.stale])
+        return titled(self, headed(self, "", verdict), about, found, *([stale] if self.stale else []))
 
 
 def doctor(*, netns: Netns = None) -> DoctorReport:

@@ -27,7 +27,10 @@ from __future__ import annotations
 
 import builtins
 import subprocess
+from collections.abc import Iterable
 from typing import Any
+
+from vnet._html import Html, card, chosen_forms, faint, fields, join, mark, preformatted
 
 __all__ = [
     "Closed",
@@ -49,6 +52,11 @@ __all__ = [
 ]
 
 
+# What an exception carries besides its message: shown beside names, and as text of several lines.
+_DETAILS = ("file", "line", "key", "device", "owner", "plugin", "reason", "fix", "returncode")
+_TEXTS = ("backtrace", "stdout", "stderr")
+
+
 class Error(Exception):
     """Base of every exception vnet raises.
 
@@ -68,6 +76,20 @@ class Error(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\nhint: {self.hint}" if self.hint else self.message
+
+    def _html(self) -> Html:
+        title = join(mark(type(self).__name__, "bad"), Html(" "), self.message)
+        pairs = [("hint", self.hint)] if self.hint else []
+        pairs.extend((name, str(value)) for name, value in vars(self).items() if name in _DETAILS and value)
+        texts = [join(faint(name), preformatted(value)) for name in _TEXTS if (value := getattr(self, name, None))]
+        return card(title, fields(pairs), *texts, label=f"Error {type(self).__name__}")
+
+    def _repr_mimebundle_(
+        self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None
+    ) -> dict[str, str]:
+        """Return its forms by MIME type, as IPython asks for them."""
+        text = f"{type(self).__module__}.{type(self).__name__}: {self}"
+        return chosen_forms({"text/plain": text, "text/html": self._html()}, include, exclude)
 
     def __reduce__(self) -> tuple[Any, ...]:
         state = dict(self.__dict__)

@@ -6,6 +6,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from vnet import _vnet
+from vnet._html import Html, code, fields, mark
+from vnet._shown import Shown, headed, titled
 
 if TYPE_CHECKING:
     from vnet._network import Network
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Forward"]
 
 
-class Forward:
+class Forward(Shown):
     """A TCP port of this process's own host that leads to a port in a node, as :meth:`Node.forward` returns it.
 
     It stays until :meth:`close`, the end of a ``with`` block, or the close of the network; forgetting the handle does not end it.
@@ -63,3 +65,8 @@ class Forward:
     def __repr__(self) -> str:
         state = " closed" if self.closed else ""
         return f"<vnet.Forward {self.host}:{self.port} -> {self._target}{state}>"
+
+    def _html(self) -> Html:
+        state = mark("closed", "plain") if self.closed else mark("open", "good")
+        ways = f"{self.host}:{self.port} \N{RIGHTWARDS ARROW} {self._target}"
+        return titled(self, headed(self, ways, state), fields([("url", code(self.url))]))

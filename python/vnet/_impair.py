@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, TypedDict
 
 from vnet._errors import InvalidValue
+from vnet._html import Html, table
+from vnet._shown import headed, titled
 from vnet._stats import _Value
 
 __all__ = ["Impairments", "LinkImpairments"]
@@ -78,6 +80,14 @@ class LinkImpairments(_Value):
         if self.a_to_b == self.b_to_a:
             return f"<vnet.LinkImpairments {side(self.a_to_b)}>"
         return f"<vnet.LinkImpairments a to b: {side(self.a_to_b)}; b to a: {side(self.b_to_a)}>"
+
+    def _html(self) -> Html:
+        return titled(self, headed(self, ""), self._table())
+
+    def _table(self) -> Html:
+        keys = list(dict.fromkeys([*self.a_to_b, *self.b_to_a]))
+        rows = [(key, self.a_to_b.get(key), self.b_to_a.get(key)) for key in keys]
+        return table(["impairment", "a to b", "b to a"], rows)
 
 
 def changes(impairments: Mapping[str, Any], what: Literal["link", "set", "Wire", "replay"]) -> str:

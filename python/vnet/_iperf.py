@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
+from vnet._chart import bars
+from vnet._html import Html, fields, mark
+from vnet._shown import headed, titled
 from vnet._stats import _Value
 
 __all__ = ["IperfInterval", "IperfResult"]
@@ -86,6 +89,26 @@ class IperfResult(_Value):
 
     def __repr__(self) -> str:
         return f"<vnet.IperfResult {self}>"
+
+    def _html(self) -> Html:
+        ways = f"{self.source} \N{RIGHTWARDS ARROW} {self.target}"
+        about: list[tuple[str, object]] = [
+            ("to", self.address),
+            (
+                "arrived",
+                f"{self.bytes / 1e6:,.1f} MB in {self.seconds:.2f} s over {self.streams} {self.protocol} streams",
+            ),
+        ]
+        if self.protocol == "tcp":
+            about.append(("retransmits", self.retransmits))
+        else:
+            about.append(("lost", f"{self.lost:,} of {self.datagrams:,} datagrams ({self.loss or 0.0:.2%})"))
+            about.extend([("reordered", self.reordered), ("duplicates", self.duplicates)])
+            about.append(("jitter", None if self.jitter is None else f"{self.jitter * 1e3:.3f} ms"))
+        rates = [interval.bits_per_second / 1e6 for interval in self.intervals]
+        chart = bars(rates, label=f"Rate by interval: {self}", unit="Mbit/s", across="time")
+        title = headed(self, ways, mark(_rate(self.bits_per_second), "plain"))
+        return titled(self, title, fields(about), *([chart] if rates else []))
 
 
 def _rate(bits_per_second: float) -> str:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from vnet._chart import line
+from vnet._html import Html, faint, fields, join, strong, table, words
+from vnet._shown import headed, titled
 from vnet._stats import _Value
 
 __all__ = ["LineDelay", "LineStats", "LossBursts", "Spread"]
@@ -142,6 +145,52 @@ class LineStats(_Value):
         if self.rate is not None:
             parts.append(f"{self.rate / 1e6:.3f} Mbit/s")
         return f"<vnet.LineStats {'; '.join(parts)}>"
+
+    def _html(self) -> Html:
+        asked = ", ".join(f"{key} {text}" for key, text in self.asked.items()) or "nothing asked"
+        return titled(self, headed(self, asked), line_body(self))
+
+
+_COUNTS = (
+    "frames_in", "frames_out", "lost", "queue_full", "codel_drops", "ecn_marked", "duplicated", "reordered", "overtaken",
+    "corrupted", "flight_full", "in_flight",
+)  # fmt: skip
+
+
+def line_body(stats: LineStats) -> Html:
+    """Return how frames have fared in one direction: what was asked beside what it was, counts, delays, the queue."""
+    asked: list[tuple[str, object]] = []
+    if stats.loss_asked or stats.loss:
+        realised = "" if stats.loss is None else f", {stats.loss:.3%} realised"
+        asked.append(("loss", f"{stats.loss_asked:.3%} asked{realised}"))
+    if stats.rate is not None:
+        asked.append(("rate", f"{stats.rate / 1e6:,.3f} Mbit/s"))
+    counted = [
+        (words(name), getattr(stats, name)) for name in _COUNTS if getattr(stats, name) or name.startswith("frames")
+    ]
+    parts = [fields([*asked, *counted])]
+    delays = [(name, spread) for name in ("asked", "realised", "error") if (spread := getattr(stats.delay, name))]
+    if delays:
+        names = ("min", "mean", "p50", "p99", "max")
+        rows = [[name, *(_milli(getattr(spread, each)) for each in names)] for name, spread in delays]
+        parts.append(table(["delay", *names], rows))
+    if len(stats.queue_series) > 1:
+        points = [(seconds, float(packets)) for seconds, packets, _ in stats.queue_series]
+        label = f"Packets in the queue, at most {stats.queue_most_packets}"
+        parts.append(line(points, label=label, unit="packets", across=f"queue over {stats.age:.1f} s"))
+    return join(*parts)
+
+
+def lines_body(there: LineStats | None, back: LineStats | None) -> Html:
+    """Return how frames have fared from a to b and from b to a; nothing where neither direction was ever impaired."""
+    sides = (("a to b", there), ("b to a", back))
+    return join(
+        *(
+            join(strong(name), Html(" "), faint(", ".join(f"{k} {v}" for k, v in each.asked.items())), line_body(each))
+            for name, each in sides
+            if each is not None
+        )
+    )
 
 
 def _milli(seconds: float) -> str:

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 from vnet import _logs, _vnet
 from vnet._attachment import Attachment, attach
 from vnet._errors import InvalidValue
+from vnet._html import Html, fields, mark
 from vnet._impair import Impairments, LinkImpairments, changes
 from vnet._impair import events as event_list
-from vnet._netstats import LinkStats
+from vnet._linestats import lines_body
+from vnet._netstats import LinkStats, link_table
 from vnet._plugin import Direction, OnFault, PluginLike, Trip, chosen
 from vnet._recording import Recording
-from vnet._stats import KernelStats, _Value
+from vnet._shown import Shown, headed, titled
+from vnet._stats import KernelStats, _Value, kernel_table, stage_table
 
 if TYPE_CHECKING:
     from vnet._network import Network
@@ -37,7 +40,7 @@ class LinkState(_Value):
     path: Literal["kernel", "engine"]
 
 
-class Link:
+class Link(Shown):
     """A cable between two nodes, made by :meth:`Network.link`.
 
     Its frames are moved by the kernel until a plugin, an impairment or a capture is on it; then the engine moves them, and
@@ -158,7 +161,7 @@ class Link:
         One instance judges both directions unless ``direction`` is ``"ingress"`` (a to b) or ``"egress"`` (b to a).
         """
         plugin = chosen(plugin, config, on_fault, trip, grants, seed)
-        return attach(self._native, self, self._name, plugin, direction, position)
+        return self._network._remember(attach(self._native, self, self._name, plugin, direction, position))
 
     def capture(self, path: str | os.PathLike[str]) -> Recording:
         """Write every frame of both directions to a pcapng file until the recording is stopped.
@@ -184,8 +187,22 @@ class Link:
     def __repr__(self) -> str:
         return f"<vnet.Link {self._native.describe()}>"
 
+    def _html(self) -> Html:
+        asked = self.impairments
+        parts = [asked._table()] if asked.a_to_b or asked.b_to_a else []
+        ways = " \N{LEFT RIGHT ARROW} ".join(self.ends)
+        ends = f"{self._name}: {ways}"
+        if not self._network._runs:
+            return titled(self, headed(self, ends, mark("declared" if self.is_up else "down", "plain")), *parts)
+        stats = self.stats
+        parts.append(link_table([stats]))
+        if stages := self._network._stages_on(self._name):
+            parts.append(stage_table(stages))
+        parts.append(lines_body(stats.a_to_b, stats.b_to_a))
+        return titled(self, headed(self, ends, stats._path), *parts)
 
-class NodeInterface:
+
+class NodeInterface(Shown):
     """An interface of a node: its end of a link, ``eth0``, ``eth1``, ...
 
     ``addresses`` have a prefix length; ``mtu`` is in bytes; ``link`` is the name of the link behind it.
@@ -258,7 +275,8 @@ class NodeInterface:
         """Put a plugin on its frames, as :meth:`Device.attach` does: what the node sends is ingress, what it gets egress."""
         plugin = chosen(plugin, config, on_fault, trip, grants, seed)
         place = _vnet.Place(self._native, self.name)
-        return attach(place, self._node, f"{self._node.name}:{self.name}", plugin, direction, position)
+        on = f"{self._node.name}:{self.name}"
+        return self._node.network._remember(attach(place, self._node, on, plugin, direction, position))
 
     def capture(self, path: str | os.PathLike[str]) -> Recording:
         """Write every frame that the node sends or gets here to a pcapng file until the recording is stopped."""
@@ -276,6 +294,13 @@ class NodeInterface:
     def __repr__(self) -> str:
         state = "up" if self.up and self.carrier else "no-carrier" if self.up else "down"
         return f"<vnet.NodeInterface {self._node.name}:{self.name} {state} {' '.join((self.mac, *self.addresses))}>"
+
+    def _html(self) -> Html:
+        state = "up" if self.up and self.carrier else "no carrier" if self.up else "down"
+        name = f"{self._node.name}:{self.name}"
+        about = [("addresses", self.addresses), ("mac", self.mac), ("mtu", str(self.mtu)), ("link", self._data["link"])]
+        title = headed(self, name, mark(state, "good" if state == "up" else "bad"))
+        return titled(self, title, fields(about), kernel_table([(self.name, self.stats)]))
 
 
 def pair(value: Any, what: str) -> tuple[Any, Any]:

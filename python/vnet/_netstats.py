@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from vnet._linestats import LineStats
-from vnet._stats import KernelStats, PipelineStats, _Value
+from vnet._html import Html, folded, mark, strong, table
+from vnet._linestats import LineStats, lines_body
+from vnet._shown import Shown, headed, titled
+from vnet._stats import KernelStats, PipelineStats, _Value, kernel_table, pipeline_body
 
 __all__ = ["Count", "InterfaceStats", "LinkStats", "NetworkStats"]
 
@@ -61,9 +63,46 @@ class LinkStats(_Value):
         lines = {name: LineStats._maybe(data[name]) for name in ("a_to_b", "b_to_a")}
         return super(LinkStats, cls)._read({**data, **counts, **lines})
 
+    @property
+    def _path(self) -> Html:
+        if not self.up:
+            return mark("down", "bad")
+        return mark("engine", "warning") if self.engine else mark("kernel", "plain")
+
+    def _html(self) -> Html:
+        return titled(
+            self, headed(self, self.name, self._path), link_table([self]), lines_body(self.a_to_b, self.b_to_a)
+        )
+
+
+def link_table(links: Iterable[LinkStats]) -> Html:
+    """Return what went into links and came out, a line for each."""
+    head = [
+        "link",
+        "path",
+        "a",
+        "b",
+        "packets from a",
+        "to b",
+        "from b",
+        "to a",
+        "bytes from a",
+        "bytes from b",
+        "lost",
+    ]
+    return table(head, [_link_row(link) for link in links])
+
+
+def _link_row(link: LinkStats) -> list[object]:
+    packets = [count.packets for count in (link.from_a, link.to_b, link.from_b, link.to_a)]
+    lost = sum(
+        line.lost + line.queue_full + line.codel_drops for line in (link.a_to_b, link.b_to_a) if line is not None
+    )
+    return [strong(link.name), link._path, link.a, link.b, *packets, link.from_a.bytes, link.from_b.bytes, lost]
+
 
 @dataclass(frozen=True, slots=True)
-class NetworkStats:
+class NetworkStats(Shown):
     """Counters of a network up to one moment.
 
     ``interfaces`` are in the order of the nodes, ``links`` by name. ``engine`` holds the books of each part whose frames the
@@ -94,4 +133,12 @@ class NetworkStats:
         sent = sum(link.from_a.packets + link.from_b.packets for link in self.links.values())
         return (
             f"<vnet.NetworkStats {len(self.links)} links, {sent} packets sent, {len(self.engine)} parts in the engine>"
+        )
+
+    def _html(self) -> Html:
+        kernel = kernel_table([(f"{row.node}:{row.interface}", row.kernel) for row in self.interfaces])
+        parts = [folded(f"engine: {name}", pipeline_body(stats)) for name, stats in self.engine.items()]
+        interfaces = folded(f"{len(self.interfaces)} interfaces", kernel)
+        return titled(
+            self, headed(self, f"{len(self.links)} links"), link_table(self.links.values()), interfaces, *parts
         )

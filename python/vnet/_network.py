@@ -14,15 +14,20 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack
 
 from vnet import _lifetime, _logs, _vnet
+from vnet._attachment import Attachment
 from vnet._collection import Collection
 from vnet._device import Device
 from vnet._errors import Error, InvalidValue, TimeoutError
 from vnet._graph import from_networkx, to_networkx
+from vnet._html import Html, folded, mark, strong, table
 from vnet._impair import Impairments, changes, events
 from vnet._link import Link, pair
-from vnet._netstats import NetworkStats
+from vnet._netstats import NetworkStats, link_table
 from vnet._node import Host, Node, Router, Switch, wrap
+from vnet._picture import Attached, notes
 from vnet._ping import PingMatrix
+from vnet._shown import Shown, headed, titled
+from vnet._stats import StageStats, stage_mark
 from vnet._tap import addresses
 
 __all__ = ["Network"]
@@ -31,7 +36,7 @@ _D = TypeVar("_D", bound=Device)
 Ends = tuple[str | None, str | None]
 
 
-class Network:
+class Network(Shown):
     """Hosts, switches, routers and links in a private lab; an ordinary user may make one.
 
     ::
@@ -85,6 +90,7 @@ class Network:
         self._native = native
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._devices: weakref.WeakSet[Device] = weakref.WeakSet()
+        self._attached = Attached()
         _lifetime.adopt(self)
         _logs.start()
 
@@ -415,6 +421,38 @@ class Network:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    def _remember(self, attachment: Attachment) -> Attachment:
+        """Sees that a plugin is in the network's picture while it is at work."""
+        self._attached.add(attachment._native, attachment._on)
+        return attachment
+
+    @property
+    def _runs(self) -> bool:
+        return self.started and not self.closed
+
+    def _stages_on(self, part: str) -> list[StageStats]:
+        """Returns the counters of the plugins on a link, or on a node and its interfaces."""
+        return [StageStats._read(data) for on, data in self._attached.stages() if on.partition(":")[0] == part]
+
+    def _svg(self) -> str:
+        if self._runs:
+            return self._native.picture(notes(self.stats(), self._attached.stages()))
+        return self._native.picture(notes(None, ()))
+
+    def _html(self) -> Html:
+        state = "closed" if self.closed else "running" if self.started else "declared"
+        title = headed(self, self.name, mark(state, "good" if state == "running" else "plain"))
+        parts: list[object] = [Html(self._svg())]
+        if self._runs:
+            stages = [(on, StageStats._read(data)) for on, data in self._attached.stages()]
+            if stages:
+                rows = [(on, strong(s.name), stage_mark(s), s.packets_in, s.dropped, s.drops) for on, s in stages]
+                parts.append(table(["on", "plugin", "state", "packets in", "dropped", "drops"], rows))
+            links = self.stats().links
+            if links:
+                parts.append(folded(f"counters of {_count(len(links), 'link')}", link_table(links.values())))
+        return titled(self, title, *parts)
 
     def _hold(self, device: _D) -> _D:
         """Sees that a device in a node is closed with the network, and keeps the network while the device is referenced."""

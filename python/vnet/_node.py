@@ -12,6 +12,7 @@ from vnet._attachment import Attachment, attach
 from vnet._collection import Collection
 from vnet._errors import NotFound, TimeoutError
 from vnet._forward import Forward
+from vnet._html import Html, fields, mark, strong, table
 from vnet._iperf import IperfResult
 from vnet._link import Link, NodeInterface
 from vnet._ping import PingResult
@@ -20,6 +21,8 @@ from vnet._process import Process, Stream
 from vnet._process import start as _start
 from vnet._recording import Recording
 from vnet._run import CommandLine, Completed, arun, run
+from vnet._shown import Shown, headed, titled
+from vnet._stats import stage_table
 from vnet._tap import Tap, Tun
 
 if TYPE_CHECKING:
@@ -31,7 +34,7 @@ Address: TypeAlias = tuple[Any, ...]
 """An address as :mod:`socket` writes it: ``("10.0.0.1", 80)``."""
 
 
-class Node:
+class Node(Shown):
     """A host, switch or router of a :class:`Network`; ``net["h1"]`` returns it.
 
     A host or router is a network namespace with a host name, ``/etc/hosts``, ``/tmp`` and ``/run`` of its own; everything else it
@@ -297,7 +300,8 @@ class Node:
         several: then use ``node.interface("eth1").attach``.
         """
         plugin = chosen(plugin, config, on_fault, trip, grants, seed)
-        return attach(_vnet.Place(self._native, None), self, self._name, plugin, direction, position)
+        place = _vnet.Place(self._native, None)
+        return self._network._remember(attach(place, self, self._name, plugin, direction, position))
 
     def capture(self, path: str | os.PathLike[str]) -> Recording:
         """Write every frame of its only interface, or of all ports of a switch, to a pcapng file until it is stopped."""
@@ -361,6 +365,27 @@ class Node:
     def __repr__(self) -> str:
         return f"<vnet.{type(self).__name__} {self._native.describe()}>"
 
+    def _html(self) -> Html:
+        if not self._network._runs:
+            # What is to be: name and addresses.
+            about = [("is to be", self._native.describe()), ("links", self.links.names)]
+            return titled(self, headed(self, self._name, mark("declared", "plain")), fields(about))
+        stages = self._network._stages_on(self._name)
+        plugins = [stage_table(stages)] if stages else []
+        title = headed(self, self._name, mark("running", "good"))
+        return titled(self, title, self._ends_table(), *plugins)
+
+    def _ends_table(self) -> Html:
+        """Returns its interfaces, or the ports of a switch."""
+        names = ["interface", "addresses", "mac", "link", "rx packets", "tx packets", "rx bytes", "tx bytes", "dropped"]
+        rows = []
+        for interface in self.interfaces:
+            stats = interface.stats
+            counts = (stats.rx_packets, stats.tx_packets, stats.rx_bytes, stats.tx_bytes)
+            about = (strong(interface.name), interface.addresses, interface.mac, str(interface._data["link"]))
+            rows.append((*about, *counts, stats.rx_dropped + stats.tx_dropped))
+        return table(names, rows) if rows else fields([("links", self.links.names)])
+
 
 class Host(Node):
     """An end system, made by :meth:`Network.host`."""
@@ -391,6 +416,12 @@ class Switch(Node):
     def fdb(self) -> dict[str, str]:
         """What it has learned: the name of a link for each Ethernet address. Starts the network."""
         return {mac: link for mac, link in self._native.fdb()}
+
+    def _ends_table(self) -> Html:
+        learned: dict[str, list[str]] = {}
+        for mac, link in self.fdb.items():
+            learned.setdefault(link, []).append(mac)
+        return table(["port", "has learned"], [(strong(link), learned.get(link, ())) for link in self.ports])
 
 
 _CLASSES: dict[str, type[Node]] = {"host": Host, "router": Router, "switch": Switch}

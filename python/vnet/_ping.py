@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from vnet._chart import bars, cells
+from vnet._html import Html, faint, fields, join, mark, strong, table
+from vnet._shown import Shown, headed, titled
 from vnet._stats import _Value
 
 __all__ = ["PingMatrix", "PingResult"]
@@ -85,9 +88,27 @@ class PingResult(_Value):
     def __repr__(self) -> str:
         return f"<vnet.PingResult {self}>"
 
+    def _html(self) -> Html:
+        ways = f"{self.source} \N{RIGHTWARDS ARROW} {self.target}"
+        answered = mark(f"{self.received} of {self.sent} answered", "good" if self else "bad")
+        times = (self.rtt_min, self.rtt_avg, self.rtt_max, self.rtt_mdev)
+        shown = " / ".join(f"{time * 1e3:.3f}" for time in times if time is not None)
+        about: list[tuple[str, object]] = [("address", self.address), ("payload", f"{self.size} bytes")]
+        if shown:
+            about.append(("min / avg / max / mdev", f"{shown} ms"))
+        about.extend((name, getattr(self, name)) for name in ("duplicates", "late", "corrupt") if getattr(self, name))
+        about.extend(("error", error) for error in dict.fromkeys(self.errors))
+        chart = bars(
+            [None if time is None else time * 1e3 for time in self.rtts],
+            label=f"Round-trip times: {self}",
+            unit="ms",
+            across="request",
+        )
+        return titled(self, headed(self, ways, answered), fields(about), *([chart] if self.rtts else []))
+
 
 @dataclass(frozen=True, slots=True, repr=False)
-class PingMatrix:
+class PingMatrix(Shown):
     """What :meth:`Network.ping_all` found: who reaches whom; true when everybody reaches everybody.
 
     ``rtts`` holds a round-trip time in seconds for each ordered pair of names, None where no answer came. A pair of nodes that
@@ -175,3 +196,31 @@ class PingMatrix:
         more = len(self.failed) - 8
         failed = f"; failed: {shown}" + (f" and {more} more" if more > 0 else "") if shown else ""
         return f"<vnet.PingMatrix of {len(self.nodes)} nodes: {self._summary()}{failed}>"
+
+    def _html(self) -> Html:
+        found = mark(f"{self.received} of {self.sent} pairs answered", "good" if self else "bad")
+        title = headed(self, f"{len(self.nodes)} nodes", found, faint(f"in {self.seconds:.2f} s"))
+        # Names beside a larger one could not be read.
+        body = self._cells() if len(self.nodes) > 24 else self._table()
+        return titled(self, title, body, *([self._failures()] if self.failed else []))
+
+    def _table(self) -> Html:
+        def cell(source: str, target: str) -> Html:
+            text = self._cell(source, target)
+            return mark("x", "bad") if text == "x" else faint(text) if text in ("-", "") else Html(text)
+
+        rows = [[strong(source), *(cell(source, target) for target in self.nodes)] for source in self.nodes]
+        return table(["from \\ to, ms", *self.nodes], rows, label="Round-trip times in milliseconds")
+
+    def _cells(self) -> Html:
+        def state(source: str, target: str) -> bool | None:
+            pair = (source, target)
+            return self.rtts[pair] is not None if pair in self.rtts else None
+
+        rows = [[state(source, target) for target in self.nodes] for source in self.nodes]
+        caption = faint("a row for each source, a column for each target; red: no answer")
+        return join(cells(rows, label=f"Who reaches whom: {self._summary()}"), Html("<br>"), caption)
+
+    def _failures(self) -> Html:
+        rows = [(source, target, self.errors.get((source, target))) for source, target in self.failed]
+        return table(["no answer from", "to", "error"], rows)

@@ -10,6 +10,8 @@ from typing import Any, Literal, TypeAlias
 
 from vnet import _vnet
 from vnet._errors import InvalidValue
+from vnet._html import Html, fields, values
+from vnet._shown import Shown, headed, titled
 
 __all__ = ["Direction", "OnFault", "Plugin", "PluginLike", "Trip"]
 
@@ -22,7 +24,7 @@ OnFault: TypeAlias = Literal["closed", "open"]
 
 
 @dataclass(frozen=True, slots=True)
-class Trip:
+class Trip(Shown):
     """When a plugin that keeps failing is stopped.
 
     After ``faults`` faults within ``within`` seconds it is not restarted any more, but for one try every ``retry`` seconds.
@@ -32,9 +34,12 @@ class Trip:
     within: float = 10.0
     retry: float = 30.0
 
+    def _html(self) -> Html:
+        return titled(self, headed(self, ""), values(self))
+
 
 @dataclass(frozen=True, slots=True)
-class Plugin:
+class Plugin(Shown):
     """Names a plugin and says how to run it.
 
     ``source`` is the bare name of one that ships with vnet (``"drop_bcast"``), the path of a ``.wasm`` or ``.wat`` file, or
@@ -53,6 +58,16 @@ class Plugin:
     seed: int = 0
     module_cap: int | None = None
     name: str | None = None
+
+    def _html(self) -> Html:
+        own = isinstance(self.source, bytes)
+        source = f"{len(self.source):,} bytes" if isinstance(self.source, bytes) else os.fspath(self.source)
+        names = ("config", "on_fault", "grants", "seed", "module_cap")
+        shown = [(name, value) for name in names if (value := getattr(self, name))]
+        trip = ("trip", None if self.trip is None else repr(self.trip))
+        return titled(
+            self, headed(self, self.name or ("" if own else source)), fields([("source", source), *shown, trip])
+        )
 
 
 PluginLike: TypeAlias = str | os.PathLike[str] | bytes | Plugin

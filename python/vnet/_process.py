@@ -15,7 +15,9 @@ from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, Self, TypeAlias
 
 from vnet import _vnet
 from vnet._errors import InvalidValue, TimeoutError
-from vnet._run import CommandLine, _display
+from vnet._html import Html, code, fields, mark
+from vnet._run import CommandLine, _display, status_mark
+from vnet._shown import Shown, headed, titled
 
 if TYPE_CHECKING:
     from vnet._node import Node
@@ -36,7 +38,7 @@ _LAST_WAIT = 2.0
 _BLOCK = 1 << 16
 
 
-class Process:
+class Process(Shown):
     """A command that runs in a node, as :meth:`Node.popen` returns it; it works like :class:`subprocess.Popen`.
 
     It runs until it ends by itself, is killed, or the network is closed; forgetting the handle does not end it. Unlike
@@ -230,6 +232,11 @@ class Process:
         status = self.returncode
         state = "running" if status is None else f"returncode={status}"
         return f"<vnet.Process {_display(self._args)!r} on {self._node.name} pid={self.pid} {state}>"
+
+    def _html(self) -> Html:
+        state = mark("running", "good") if self.returncode is None else status_mark(self.returncode)
+        about = fields([("command", code(_display(self._args))), ("node", self._node.name), ("pid", str(self.pid))])
+        return titled(self, headed(self, "", state), about)
 
 
 def start(

@@ -9,6 +9,8 @@ from typing import Self
 
 from vnet import _vnet
 from vnet._errors import Closed
+from vnet._html import Html, code, fields, mark
+from vnet._shown import Shown, headed, titled
 from vnet._stats import _Value
 
 __all__ = ["Recorded", "Recording"]
@@ -22,14 +24,15 @@ class Recorded(_Value):
     lost: int
 
 
-class Recording:
+class Recording(Shown):
     """A capture in progress, as :meth:`Device.record` returns it; ``with`` ends it."""
 
-    __slots__ = ("_native", "_path")
+    __slots__ = ("_native", "_path", "_recorded")
 
     def __init__(self, native: _vnet.Recording, path: str) -> None:
         self._native = native
         self._path = path
+        self._recorded: Recorded | None = None
 
     @property
     def path(self) -> str:
@@ -41,7 +44,8 @@ class Recording:
 
         Doing it again returns the same. Raises Closed when the device was closed before, which ended the capture.
         """
-        return Recorded._read(self._native.stop())
+        self._recorded = Recorded._read(self._native.stop())
+        return self._recorded
 
     def __enter__(self) -> Self:
         return self
@@ -54,3 +58,8 @@ class Recording:
 
     def __repr__(self) -> str:
         return f"<vnet.Recording {self._path}>"
+
+    def _html(self) -> Html:
+        state = mark("recording", "warning") if self._recorded is None else mark("stopped", "plain")
+        counts = [] if self._recorded is None else [("frames", self._recorded.frames), ("lost", self._recorded.lost)]
+        return titled(self, headed(self, "", state), fields([("file", code(self._path)), *counts]))

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from vnet import _logs, _vnet
+from vnet._html import Html, fields, folded, mark, table
 from vnet._impair import Impairments, changes
-from vnet._linestats import LineStats
+from vnet._linestats import LineStats, line_body
 from vnet._plugin import PluginLike, native_plugin
-from vnet._stats import StageStats, _Value
+from vnet._shown import headed, titled
+from vnet._stats import StageStats, _Value, stage_table
 
 __all__ = ["Change", "ReplayReport", "replay"]
 
@@ -60,6 +62,26 @@ class ReplayReport(_Value):
             duplicated=data["duplicated"],
             line=LineStats._maybe(data["line"]),
         )
+
+    def _html(self) -> Html:
+        pairs: list[tuple[str, object]] = [("dropped by plugins", self.dropped), ("dropped by the engine", self.drops)]
+        if self.duplicated:
+            pairs.append(("duplicated", self.duplicated))
+        parts = [fields(pairs)]
+        if self.stages:
+            parts.append(stage_table(self.stages))
+        if self.line is not None:
+            parts.append(line_body(self.line))
+        if self.changed:
+            head = ["frame", "bytes before", "bytes after", "first difference at", "bytes changed"]
+            rows = [(c.number, c.len_before, c.len_after, c.first_difference, c.bytes_changed) for c in self.changed]
+            parts.append(folded(f"{len(self.changed):,} frames changed", table(head, rows)))
+        if self.missing:
+            shown = ", ".join(str(number) for number in self.missing[:200])
+            more = f" and {len(self.missing) - 200:,} more" if len(self.missing) > 200 else ""
+            parts.append(folded(f"{len(self.missing):,} frames did not leave", shown + more))
+        counted = mark(f"{self.frames_in:,} in, {self.frames_out:,} out", "plain")
+        return titled(self, headed(self, "", counted), *parts)
 
 
 def replay(

@@ -11,7 +11,9 @@ from typing import Any, TypeAlias
 
 from vnet import _sandbox, _vnet
 from vnet._errors import CommandFailed, TimeoutError
+from vnet._html import Html, code, faint, join, mark, preformatted
 from vnet._netns import Netns, native_netns
+from vnet._shown import Shown, headed, titled
 
 __all__ = ["CommandLine", "Completed", "arun", "run"]
 
@@ -20,10 +22,12 @@ CommandLine: TypeAlias = str | Sequence[str | os.PathLike[str]]
 
 # Seconds after which an asynchronous wait is looked at for cancellation.
 _SLICE = 0.1
+# Lines of an output that a notebook shows.
+_SHOWN_LINES = 400
 
 
 @dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(Shown):
     """A command that has ended.
 
     ``returncode`` is its exit status, or minus the number of the signal that ended it. ``stdout`` and ``stderr`` are text, or
@@ -59,6 +63,12 @@ class Completed:
         out = "" if self.stdout is None else f" stdout={_short(self.stdout)}"
         err = "" if not self.stderr else f" stderr={_short(self.stderr)}"
         return f"<vnet.Completed {_display(self.args)!r} returncode={self.returncode}{out}{err}>"
+
+    def _html(self) -> Html:
+        command = join(code(_display(self.args)), Html(" "), faint(f"{self.duration:.3f} s"))
+        outputs = ((name, _text(output)) for name, output in (("stdout", self.stdout), ("stderr", self.stderr)))
+        parts = [join(faint(name), preformatted(_cut(text))) for name, text in outputs if text]
+        return titled(self, headed(self, "", status_mark(self.returncode)), command, *parts)
 
 
 def run(
@@ -153,6 +163,19 @@ def _text(output: str | bytes | None) -> str | None:
 def _finish(command: CommandLine, result: tuple[int, Any, Any, float], check: bool) -> Completed:
     completed = Completed(command, *result)
     return completed.check() if check else completed
+
+
+def status_mark(status: int) -> Html:
+    """Return how a command ended, in a frame."""
+    return mark(f"signal {-status}" if status < 0 else f"status {status}", "bad" if status else "good")
+
+
+def _cut(text: str) -> str:
+    """Returns the last lines of a long output."""
+    lines = text.splitlines()
+    if len(lines) <= _SHOWN_LINES:
+        return text
+    return "\n".join([f"... {len(lines) - _SHOWN_LINES:,} lines before ...", *lines[-_SHOWN_LINES:]])
 
 
 def _display(command: CommandLine) -> str:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
+
+from vnet._html import Html, fields, folded, join, mark, preformatted, strong, table, values, words
+from vnet._shown import Shown, headed, titled
 
 __all__ = ["DeviceState", "DeviceStats", "Fault", "KernelStats", "PipelineStats", "PortStats", "StageStats"]
 
 
-class _Value:
-    """Gives a frozen dataclass its way from and to plain dicts."""
+class _Value(Shown):
+    """Gives a frozen dataclass its way from and to plain dicts, and its view: a table of its fields."""
 
     @classmethod
     def _read(cls, data: Mapping[str, Any]) -> Self:
@@ -21,6 +24,10 @@ class _Value:
     def to_dict(self) -> dict[str, Any]:
         """Return the same values as plain dicts, lists, strings and numbers."""
         return dataclasses.asdict(self)  # type: ignore[call-overload, no-any-return]
+
+    def _html(self) -> Html:
+        name = getattr(self, "name", "")
+        return titled(self, headed(self, name), values(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +125,9 @@ class StageStats(_Value):
         fault = data.get("last_fault")
         return super(StageStats, cls)._read({**data, "last_fault": None if fault is None else Fault._read(fault)})
 
+    def _html(self) -> Html:
+        return titled(self, headed(self, self.name, stage_mark(self)), stage_body(self))
+
 
 @dataclass(frozen=True, slots=True)
 class PipelineStats(_Value):
@@ -165,6 +175,9 @@ class PipelineStats(_Value):
             }
         )
 
+    def _html(self) -> Html:
+        return titled(self, headed(self, ""), pipeline_body(self))
+
 
 @dataclass(frozen=True, slots=True)
 class DeviceStats(_Value):
@@ -182,3 +195,86 @@ class DeviceStats(_Value):
             kernel=KernelStats._read(data["kernel"]),
             engine=None if engine is None else PipelineStats._read(engine),
         )
+
+    def _html(self) -> Html:
+        return titled(self, headed(self, self.name), device_counters(self))
+
+
+def kernel_table(rows: Sequence[tuple[str, KernelStats]]) -> Html:
+    """Return the kernel's counters, a line for each interface."""
+    names = [field.name for field in dataclasses.fields(KernelStats)]
+    return table(
+        ["interface", *(words(name) for name in names)],
+        [[name, *(getattr(stats, field) for field in names)] for name, stats in rows],
+    )
+
+
+def device_counters(stats: DeviceStats) -> Html:
+    """Return the kernel's counters of a device, and the engine's where it has any."""
+    kernel = kernel_table([(stats.name, stats.kernel)])
+    return kernel if stats.engine is None else join(kernel, pipeline_body(stats.engine))
+
+
+_STAGE_COLUMNS = ("name", "packets_in", "passed", "dropped", "redirected", "tx", "appended", "ns_per_packet", "drops")
+
+
+def stage_table(stages: Sequence[StageStats]) -> Html:
+    """Return what plugins have done, a line for each, in the order in which they judge."""
+    rows = [[strong(stage.name), stage_mark(stage), *_stage_row(stage)] for stage in stages]
+    return table(["plugin", "state", *(words(name) for name in _STAGE_COLUMNS[1:])], rows)
+
+
+def _stage_row(stage: StageStats) -> list[object]:
+    # Tenths of a nanosecond are noise.
+    return [
+        round(stage.ns_per_packet) if name == "ns_per_packet" else getattr(stage, name) for name in _STAGE_COLUMNS[1:]
+    ]
+
+
+def stage_mark(stage: StageStats) -> Html:
+    """Return a plugin's state in a frame."""
+    return mark(stage.state, {"running": "good", "tripped": "bad"}.get(stage.state, "warning"))
+
+
+def stage_body(stage: StageStats) -> Html:
+    """Return what one plugin has done: its verdicts, its own counters, and why it was last replaced."""
+    parts = [stage_table([stage])]
+    more = {
+        "counters": stage.counters,
+        "faults": stage.faults,
+        "restarts": stage.restarts,
+        "logs lost": stage.logs_lost,
+    }
+    if any(more.values()):
+        parts.append(fields((name, value) for name, value in more.items() if value))
+    if stage.last_fault is not None:
+        fault = stage.last_fault
+        detail = "\n".join(text for text in (fault.backtrace, fault.hexdump) if text)
+        parts.append(folded(join(mark(fault.kind, "bad"), Html(" "), fault.message), preformatted(detail)))
+    return join(*parts)
+
+
+def pipeline_body(stats: PipelineStats) -> Html:
+    """Return the books of the engine: ports, plugins, and what else happened to frames."""
+    names = ("rx_packets", "rx_bytes", "tx_packets", "tx_bytes", "kernel_drops", "drops")
+    ports = table(
+        ["port", *(words(name) for name in names)],
+        [[port.name, *(getattr(port, name) for name in names)] for port in stats.ports],
+    )
+    stages = stage_table(stats.stages) if stats.stages else ""
+    others = (
+        "sent_in",
+        "appended",
+        "segmented",
+        "flooded",
+        "duplicated",
+        "held",
+        "unlearned",
+        "stage_drops",
+        "delivered",
+    )
+    counted = [(words(name), getattr(stats, name)) for name in others if getattr(stats, name)]
+    if stats.drops:
+        counted.append(("drops", stats.drops))
+    parts = [ports, stages, fields(counted) if counted else ""]
+    return join(*(part for part in parts if part))

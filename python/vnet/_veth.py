@@ -8,7 +8,9 @@ from typing import Self
 
 from vnet import _vnet
 from vnet._device import Device
+from vnet._html import Html, join, mark
 from vnet._netns import Netns, native_netns
+from vnet._shown import Shown, headed, titled
 from vnet._tap import addresses
 
 __all__ = ["Veth", "VethEnd"]
@@ -27,13 +29,16 @@ class VethEnd(Device):
         """The other end."""
         return self._pair.b if self is self._pair.a else self._pair.a
 
+    def _about(self) -> list[tuple[str, object]]:
+        return [("peer", self.peer.name)]
+
     def close(self) -> None:
         """Remove the pair. Doing it again does nothing."""
         for end in self._pair:
             end._release()
 
 
-class Veth:
+class Veth(Shown):
     """A veth pair: what goes in at one end comes out at the other.
 
     ``a, b = vnet.Veth("ep1", "ep2")`` is ``ip link add ep1 type veth peer name ep2`` with both ends up. ``ip``, ``mac`` and
@@ -110,3 +115,8 @@ class Veth:
 
     def __repr__(self) -> str:
         return f"<vnet.Veth {self.a!r} {self.b!r}>"
+
+    def _html(self) -> Html:
+        ends = f"{self.a.name} \N{LEFT RIGHT ARROW} {self.b.name}"
+        state = [mark("closed", "plain")] if self.a.closed else []
+        return titled(self, headed(self, ends, *state), join(self.a._html(), self.b._html()))

@@ -11,15 +11,17 @@ from vnet import _lifetime, _logs, _vnet
 from vnet._attachment import Attachment, attach
 from vnet._device import Device
 from vnet._errors import InvalidValue
+from vnet._html import Html, faint, mark
 from vnet._impair import Impairments, LinkImpairments, changes
-from vnet._linestats import LineStats
+from vnet._linestats import LineStats, lines_body
 from vnet._plugin import Direction, OnFault, PluginLike, Trip, chosen
-from vnet._stats import PipelineStats
+from vnet._shown import Shown, headed, titled
+from vnet._stats import PipelineStats, pipeline_body
 
 __all__ = ["Wire"]
 
 
-class Wire:
+class Wire(Shown):
     """Forwards every frame between two devices, both ways, through a chain of plugins.
 
     ``plugins`` judge both directions; :meth:`attach` adds others. While it exists it owns the frames of both devices: what is
@@ -161,3 +163,10 @@ class Wire:
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"plugins={[plugin.name for plugin in self._plugins]}"
         return f"<vnet.Wire {self._a.name} <-> {self._b.name} {state}>"
+
+    def _html(self) -> Html:
+        ends = f"{self._a.name} \N{LEFT RIGHT ARROW} {self._b.name}"
+        if self.closed:
+            return titled(self, headed(self, ends, mark("closed", "plain")))
+        lines = lines_body(self.a_to_b, self.b_to_a)
+        return titled(self, headed(self, ends, faint(f"seed {self.seed}")), pipeline_body(self.stats), lines)

@@ -71,6 +71,18 @@ impl Frame {
         slf.py().import("vnet._frame")?.call_method1("to_scapy", (slf,))
     }
 
+    /// Shows headers and octets in a notebook.
+    #[pyo3(signature = (include = None, exclude = None))]
+    fn _repr_mimebundle_<'py>(
+        slf: &Bound<'py, Self>,
+        include: Option<&Bound<'py, PyAny>>,
+        exclude: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        slf.py()
+            .import("vnet._frame")?
+            .call_method1("mimebundle", (slf, include, exclude))
+    }
+
     /// Gives the octets without a copy.
     unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
         if view.is_null() {

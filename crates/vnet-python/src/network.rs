@@ -6,11 +6,12 @@ use std::path::PathBuf;
 
 use pyo3::prelude::*;
 use vnet::{
-    Changes, Error, Event, GraphFormat, LinkOptions, NetworkSpec, NodeKind, NodeOptions, PingAllOptions,
+    Changes, Error, Event, GraphFormat, GraphNotes, LinkOptions, NetworkSpec, NodeKind, NodeOptions,
+    PingAllOptions,
 };
 
 use crate::attachment::{Attachment, Recording};
-use crate::convert::{Int, MTU, Plugin, Time, direction, plain, seconds};
+use crate::convert::{Int, MTU, Plugin, Time, direction, invalid, plain, seconds};
 use crate::error::OrRaise;
 use crate::interrupt::interruptible;
 use crate::node::Node;
@@ -206,6 +207,12 @@ impl Network {
     fn graph(&self, py: Python<'_>, format: &str) -> PyResult<String> {
         let format: GraphFormat = format.parse().or_raise()?;
         py.detach(|| self.0.graph(format)).or_raise()
+    }
+
+    fn picture(&self, py: Python<'_>, notes: &str) -> PyResult<String> {
+        let notes: GraphNotes =
+            serde_json::from_str(notes).map_err(|error| invalid(format!("notes: {error}")))?;
+        py.detach(|| self.0.picture(&notes)).or_raise()
     }
 
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {

@@ -50,7 +50,7 @@ mod write;
 
 pub use changes::{Changes, Wanted};
 pub use error::{Place, TopologyError};
-pub use graph::{graph_dot, graph_svg, graph_text};
+pub use graph::{GraphNote, GraphNotes, GraphState, graph_dot, graph_svg, graph_text};
 pub use loops::loops;
 pub use places::Declared;
 pub use resolve::resolve;

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
 
 use vnet_topology::{
-    LinkSpec, NodeKind, NodeSpec, Resolved, Spec, graph_dot, graph_svg, graph_text, resolve,
+    GraphNotes, LinkSpec, NodeKind, NodeSpec, Resolved, Spec, graph_dot, graph_svg, graph_text, resolve,
 };
 
 fn plan(lab: &str) -> Resolved {
@@ -67,7 +67,7 @@ fn impairments_stand_beside_their_link() {
         text.contains("-- a eth0  (delay none out 10ms in, loss 1%)"),
         "{text}"
     );
-    for picture in [graph_dot(&plan), graph_svg(&plan)] {
+    for picture in [graph_dot(&plan), graph_svg(&plan, &GraphNotes::default())] {
         assert!(picture.contains("delay 10ms\u{2192} none\u{2190}"), "{picture}");
         assert!(picture.contains("loss 1%"), "{picture}");
     }
@@ -92,7 +92,7 @@ fn dot_has_each_node_and_link_once() {
 
 #[test]
 fn svg_draws_each_node_and_link_and_says_what_it_shows() {
-    let svg = graph_svg(&plan(LAB));
+    let svg = graph_svg(&plan(LAB), &GraphNotes::default());
     assert!(svg.contains("aria-label=\"Network with 2 hosts, 1 switch, 1 router and 4 links\""));
     assert_eq!(svg.matches("<rect").count(), 4);
     assert_eq!(svg.matches("<path").count(), 4);
@@ -110,7 +110,7 @@ fn svg_draws_each_node_and_link_and_says_what_it_shows() {
         "it needs nothing else"
     );
     assert_eq!(svg.matches("<g").count(), svg.matches("</g>").count());
-    assert!(graph_svg(&Resolved::default()).contains("Network with nothing"));
+    assert!(graph_svg(&Resolved::default(), &GraphNotes::default()).contains("Network with nothing"));
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn svg_bends_parallel_links_apart_and_shortens_long_names() {
         links: vec![LinkSpec::new(&long, "b"), LinkSpec::new("b", &long)],
         ..Spec::default()
     };
-    let svg = graph_svg(&resolve(&spec, None).unwrap());
+    let svg = graph_svg(&resolve(&spec, None).unwrap(), &GraphNotes::default());
     let paths: Vec<&str> = svg
         .lines()
         .filter_map(|line| line.strip_prefix("<path d=\""))
@@ -142,7 +142,7 @@ fn svg_bends_parallel_links_apart_and_shortens_long_names() {
 fn svg_escapes_what_xml_would_take_for_markup() {
     let mut plan = plan("hosts = [\"a\"]\n");
     plan.nodes[0].name = "<a & \"b\">".into();
-    let svg = graph_svg(&plan);
+    let svg = graph_svg(&plan, &GraphNotes::default());
     assert!(svg.contains(">&lt;a &amp; &quot;b&quot;&gt;</text>"), "{svg}");
 }
 
@@ -158,7 +158,7 @@ fn svg_of_two_hundred_nodes_is_drawn_quickly() {
         .unwrap();
     }
     let start = std::time::Instant::now();
-    let svg = graph_svg(&plan(&lab));
+    let svg = graph_svg(&plan(&lab), &GraphNotes::default());
     assert!(start.elapsed() < std::time::Duration::from_secs(1));
     assert_eq!(svg.matches("<rect").count(), 200);
 }

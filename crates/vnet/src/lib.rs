@@ -83,7 +83,8 @@ pub use vnet_sandbox::{
 };
 pub use vnet_sys::process::Exit;
 pub use vnet_topology::{
-    Changes, EndSpec, Event, Gateway, LinkSpec, NodeKind, NodeSpec, PluginUse, Routing, Spec as NetworkSpec,
+    Changes, EndSpec, Event, Gateway, GraphNote, GraphNotes, GraphState, LinkSpec, NodeKind, NodeSpec,
+    PluginUse, Routing, Spec as NetworkSpec,
 };
 
 /// Version of this build of vnet.

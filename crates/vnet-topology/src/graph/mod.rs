@@ -2,11 +2,13 @@
 
 mod dot;
 mod layout;
+mod notes;
 mod stress;
 mod svg;
 mod text;
 
 pub use dot::graph_dot;
+pub use notes::{GraphNote, GraphNotes, GraphState};
 pub use svg::graph_svg;
 pub use text::graph_text;
 

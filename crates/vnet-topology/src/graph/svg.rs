@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::graph::layout::lay_out;
+use crate::graph::notes::GraphNotes;
 use crate::graph::{addresses, end_name, remarks, summary};
 use crate::resolved::{Resolved, ResolvedNode};
 use crate::spec::{End, NodeKind};
@@ -24,7 +25,7 @@ const BEND: f64 = 14.0;
 /// It has no script and no outside references, carries its own colours, which can be read on light and dark pages,
 /// and says in `aria-label` what it shows.
 #[must_use]
-pub fn graph_svg(plan: &Resolved) -> String {
+pub fn graph_svg(plan: &Resolved, _notes: &GraphNotes) -> String {
     let boxes: Vec<[String; 2]> = plan.nodes.iter().map(lines).collect();
     let longest = boxes
         .iter()

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use vnet_lab::{NetworkStats, PingAllOptions, PingMatrix};
 use vnet_netlink::InterfaceStats;
-use vnet_topology::{graph_dot, graph_svg, graph_text};
+use vnet_topology::{GraphNotes, graph_dot, graph_svg, graph_text};
 
 use super::{Cancel, Network};
 use crate::error::Error;
@@ -50,9 +50,18 @@ impl Network {
         let plan = self.ours()?.resolved()?;
         Ok(match format {
             GraphFormat::Text => graph_text(&plan),
-            GraphFormat::Svg => graph_svg(&plan),
+            GraphFormat::Svg => graph_svg(&plan, &GraphNotes::default()),
             GraphFormat::Dot => graph_dot(&plan),
         })
+    }
+
+    /// Draws the nodes, links and addresses as an SVG picture, with `notes` at them. Starts nothing.
+    ///
+    /// # Errors
+    /// Those of [`Network::graph`].
+    pub fn picture(&self, notes: &GraphNotes) -> Result<String, Error> {
+        let plan = self.ours()?.resolved()?;
+        Ok(graph_svg(&plan, notes))
     }
 
     /// Returns the counters of every node interface, link and engine part. Starts the network.
