@@ -29,6 +29,7 @@ rust_plugins=(
   learning_switch:shipped/learning_switch.wasm
   mss_clamp:shipped/mss_clamp.wasm
   nat:shipped/nat.wasm
+  stateful_firewall:shipped/stateful_firewall.wasm
   vlan:shipped/vlan.wasm
   drop_bcast_minimal:examples/drop_bcast_rust.wasm
 )

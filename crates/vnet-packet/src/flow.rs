@@ -49,6 +49,9 @@ pub struct Flow {
     pub end: usize,
     /// The packet is a piece of a larger one.
     pub fragment: bool,
+    /// Identification that all pieces of a packet have in common with no other packet between the same hosts; 0 in IPv6 where
+    /// it is no piece.
+    pub id: u32,
 }
 
 impl Flow {
@@ -98,6 +101,7 @@ impl Flow {
             l4_at,
             end,
             fragment: ip.is_fragment(),
+            id: ip.id().into(),
         })
     }
 
@@ -119,6 +123,7 @@ impl Flow {
             l4_at,
             end,
             fragment: upper.fragment,
+            id: upper.id,
         })
     }
 
@@ -172,6 +177,15 @@ impl Flow {
         };
         let at = self.l4_at?;
         (at + ICMP_HEADER <= self.end).then(|| (get_u16(frame, at + 4), request))
+    }
+
+    /// Says whether this is Neighbour Discovery (RFC 4861) that was sent on this very link: what ARP is to IPv4.
+    #[must_use]
+    pub fn is_neighbour_discovery(&self, frame: &[u8]) -> bool {
+        const HOP_LIMIT: usize = 7;
+        self.protocol == ip_protocol::ICMPV6
+            && matches!(self.icmp(frame), Some((133..=137, 0)))
+            && get_u8(frame, self.ip_at + HOP_LIMIT) == 255
     }
 
     /// Returns the flags of a TCP header (octet 13); `None` for another protocol, and where the packet ends before them.

@@ -1,7 +1,7 @@
 //! Where the headers of a frame start.
 
 use crate::Layer;
-use crate::bytes::{get_u8, get_u16};
+use crate::bytes::{get_u8, get_u16, get_u32};
 use crate::wire::{Ethernet, Ipv6, Vlan, ether_type, ip_protocol};
 
 /// Most VLAN tags that are looked through.
@@ -54,6 +54,8 @@ pub(crate) struct UpperLayer {
     pub fragment: bool,
     /// The packet is a later piece of a larger one, so that the upper layer's header is not in it.
     pub later: bool,
+    /// Identification of the packet that this is a piece of.
+    pub id: u32,
     /// A routing header has hops left, so that the checksum is over another destination.
     pub rerouted: bool,
 }
@@ -66,6 +68,7 @@ pub(crate) fn ipv6_upper_layer(frame: &[u8], l3: usize, end: usize) -> Option<Up
         at: l3 + Ipv6::<&[u8]>::HEADER_LEN,
         fragment: false,
         later: false,
+        id: 0,
         rerouted: false,
     };
     for _ in 0..EXTENSIONS_MAX {
@@ -83,6 +86,7 @@ pub(crate) fn ipv6_upper_layer(frame: &[u8], l3: usize, end: usize) -> Option<Up
                 // atomic fragment (RFC 6946), which is whole.
                 found.fragment |= get_u16(frame, at + 2) & 0xfff9 != 0;
                 found.later |= get_u16(frame, at + 2) & 0xfff8 != 0;
+                found.id = get_u32(frame, at + 4);
                 8
             }
             _ => return (at <= end).then_some(found),

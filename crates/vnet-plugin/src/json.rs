@@ -50,18 +50,37 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Returns an object's keys and values, in order; none for any other value.
+    #[must_use]
+    pub fn entries(&self) -> Entries<'a> {
+        Entries {
+            rest: body(self.0, '{', '}'),
+        }
+    }
+
     /// Returns the value of an object's key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Value<'a>> {
-        let mut rest = body(self.0, '{', '}');
-        loop {
-            let (name, after) = next(rest)?;
-            let (value, after) = next(after.trim_ascii_start().strip_prefix(':')?)?;
-            if Value(name).as_str() == Some(key) {
-                return Some(Value(value));
-            }
-            rest = after.trim_ascii_start().strip_prefix(',')?;
-        }
+        self.entries()
+            .find(|(name, _)| name.as_str() == Some(key))
+            .map(|(_, value)| value)
+    }
+}
+
+/// The keys and values of an object.
+#[derive(Clone, Debug)]
+pub struct Entries<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = (Value<'a>, Value<'a>);
+
+    fn next(&mut self) -> Option<(Value<'a>, Value<'a>)> {
+        let (name, after) = next(self.rest)?;
+        let (value, after) = next(after.trim_ascii_start().strip_prefix(':')?)?;
+        self.rest = after.trim_ascii_start().strip_prefix(',').unwrap_or_default();
+        Some((Value(name), Value(value)))
     }
 }
 
@@ -150,6 +169,11 @@ mod tests {
         assert_eq!(config.get("null").map(|v| v.text()), Some("null"));
         assert_eq!(config.get("quoted").and_then(|v| v.as_str()), None);
         assert_eq!(config.get("absent"), None);
+        let names = config.entries().filter_map(|(name, _)| name.as_str());
+        assert_eq!(
+            names.collect::<Vec<_>>(),
+            ["name", "n", "on", "nested", "list", "empty", "quoted", "null"]
+        );
     }
 
     #[test]

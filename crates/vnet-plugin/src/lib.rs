@@ -53,6 +53,7 @@ mod packet;
 mod panic;
 mod rewrite;
 mod state;
+mod values;
 mod verdict;
 
 #[doc(hidden)]
@@ -65,7 +66,7 @@ pub use append::{AppendError, append, append_with};
 pub use config::{Config, config_int, config_str};
 pub use counter::Counter;
 pub use headroom::NoRoom;
-pub use json::{Items, Value};
+pub use json::{Entries, Items, Value};
 pub use log::Level;
 pub use map::Map;
 #[doc(hidden)]

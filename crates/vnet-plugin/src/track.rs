@@ -1,5 +1,6 @@
 //! How far a conversation has come, and when a silent one is forgotten: what NAT and firewalls remember of it.
 
+use crate::config::Config;
 use crate::wire::{ip_protocol, tcp_flags};
 
 const SECOND: u64 = 1_000_000_000;
@@ -114,6 +115,30 @@ impl Timeouts {
         icmp: 60 * SECOND,
         other: 300 * SECOND,
     };
+
+    /// Reads `tcp_timeout`, `udp_timeout` and `icmp_timeout` of a configuration, in seconds: of established TCP, answered UDP and
+    /// echoes. A shorter one shortens those before and after it, too.
+    #[must_use]
+    pub fn configured(config: &Config<'_>) -> Timeouts {
+        let mut timeouts = Timeouts::DEFAULT;
+        let seconds = |key| {
+            let seconds = u64::try_from(config.int(key)?).ok()?;
+            Some(seconds.saturating_mul(SECOND))
+        };
+        if let Some(timeout) = seconds("tcp_timeout") {
+            timeouts.tcp_established = timeout;
+            timeouts.tcp_transitory = timeouts.tcp_transitory.min(timeout);
+            timeouts.tcp_over = timeouts.tcp_over.min(timeout);
+        }
+        if let Some(timeout) = seconds("udp_timeout") {
+            timeouts.udp_answered = timeout;
+            timeouts.udp = timeouts.udp.min(timeout);
+        }
+        if let Some(timeout) = seconds("icmp_timeout") {
+            timeouts.icmp = timeout;
+        }
+        timeouts
+    }
 
     /// Returns the time-out of a conversation of this protocol.
     #[inline]

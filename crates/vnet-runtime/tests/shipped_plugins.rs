@@ -23,7 +23,7 @@ const DROP_BCAST: [&str; 5] = [
     "drop_bcast/simple.wat",
     "drop_bcast/batch.wat",
 ];
-const OTHERS: [&str; 11] = [
+const OTHERS: [&str; 12] = [
     "shipped/acl.wasm",
     "shipped/count.wasm",
     "shipped/dns_block.wasm",
@@ -31,6 +31,7 @@ const OTHERS: [&str; 11] = [
     "shipped/learning_switch.wasm",
     "shipped/mss_clamp.wasm",
     "shipped/nat.wasm",
+    "shipped/stateful_firewall.wasm",
     "shipped/vlan.wasm",
     "examples/first.wasm",
     "examples/vlan_pop.wasm",
@@ -44,6 +45,7 @@ fn config_of(name: &str) -> Value {
         "shipped/vlan.wasm" => json!({"access": 10}),
         "shipped/nat.wasm" => json!({"address": "203.0.113.1", "inside": "10.0.0.0/8"}),
         "shipped/acl.wasm" => json!({"rules": [{"action": "deny", "protocol": "tcp", "dst": "10.0.0.0/8", "dport": 22}]}),
+        "shipped/stateful_firewall.wasm" => json!({"zones": {"inside": [0], "outside": [1]}, "allow": [{"from": "inside", "to": "outside"}]}),
         _ => json!({}),
     }
 }
@@ -252,6 +254,7 @@ fn shipped_plugins_describe_themselves() {
         ("vlan", &[Layer::L2]),
         ("nat", &[Layer::L2, Layer::L3]),
         ("acl", &[Layer::L2, Layer::L3]),
+        ("stateful_firewall", &[Layer::L2, Layer::L3]),
     ] {
         let module = module(&format!("shipped/{name}.wasm"));
         let manifest = module.manifest();

@@ -53,6 +53,11 @@ const SHIPPED: &[Shipped] = &[
         bytes: include_bytes!("../../../plugins/shipped/nat.wasm"),
     },
     Shipped {
+        name: "stateful_firewall",
+        description: "lets conversations begin between zones as rules allow, and answers back in",
+        bytes: include_bytes!("../../../plugins/shipped/stateful_firewall.wasm"),
+    },
+    Shipped {
         name: "vlan",
         description: "makes a port an access port or a trunk, puts VLAN tags on and takes them off",
         bytes: include_bytes!("../../../plugins/shipped/vlan.wasm"),

@@ -13,7 +13,7 @@ mod settings;
 use core::net::IpAddr;
 
 use vnet_plugin::wire::ip_protocol;
-use vnet_plugin::{Counter, Flow, Packet, Verdict, plugin};
+use vnet_plugin::{Counter, Packet, Verdict, plugin};
 
 use counters::RULES;
 use rules::{Action, Subject};
@@ -83,7 +83,7 @@ fn acl(pkt: &mut Packet) -> Verdict {
         (ip_protocol::ICMP | ip_protocol::ICMPV6, Some(_)) => flow.icmp(frame).map(|(kind, code)| (code.into(), kind.into())),
         _ => flow.ports,
     };
-    if flow.protocol == ip_protocol::ICMPV6 && is_neighbour_discovery(&flow, frame) {
+    if flow.is_neighbour_discovery(frame) {
         return other();
     }
     let found = SETTINGS.with(|settings| match (flow.src, flow.dst) {
@@ -129,12 +129,6 @@ fn other() -> Verdict {
         return Verdict::DropFor(OTHER_DENIED);
     }
     Verdict::Pass
-}
-
-/// Says whether this is a router or neighbour message that came from the link itself (RFC 4861).
-fn is_neighbour_discovery(flow: &Flow, frame: &[u8]) -> bool {
-    const HOP_LIMIT: usize = 7;
-    matches!(flow.icmp(frame), Some((133..=137, 0))) && frame.get(flow.ip_at + HOP_LIMIT) == Some(&255)
 }
 
 #[cfg(test)]

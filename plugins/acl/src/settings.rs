@@ -138,44 +138,35 @@ fn action(value: Value<'_>) -> Option<Action> {
 
 /// Returns protocol and mask.
 fn protocol(value: Option<Value<'_>>) -> Result<(u8, u8), &'static str> {
-    const WRONG: &str = "a rule's protocol must be tcp, udp, icmp, icmpv6, any or a number up to 255";
-    let Some(value) = value else {
-        return Ok((0, 0));
-    };
-    let number = match value.as_str() {
-        Some("any") => return Ok((0, 0)),
-        Some("tcp") => ip_protocol::TCP,
-        Some("udp") => ip_protocol::UDP,
-        Some("icmp") => ip_protocol::ICMP,
-        Some("icmpv6") => ip_protocol::ICMPV6,
-        Some(_) => return Err(WRONG),
-        None => value.as_int().and_then(|number| u8::try_from(number).ok()).ok_or(WRONG)?,
-    };
-    Ok((number, u8::MAX))
-}
-
-fn prefix(value: Option<Value<'_>>) -> Result<Option<Prefix>, &'static str> {
-    const WRONG: &str = "a rule's src and dst must be prefixes: 10.0.0.0/8 or fd00::/64";
-    let Some(value) = value else {
-        return Ok(None);
-    };
-    match value.as_str() {
-        Some("any") => Ok(None),
-        Some(text) => text.parse().map(Some).map_err(|_| WRONG),
-        None => Err(WRONG),
+    match value {
+        None => Ok((0, 0)),
+        Some(any) if any.as_str() == Some("any") => Ok((0, 0)),
+        Some(value) => match value.as_protocol() {
+            Some(number) => Ok((number, u8::MAX)),
+            None => Err("a rule's protocol must be tcp, udp, icmp, icmpv6, any or a number up to 255"),
+        },
     }
 }
 
-/// Reads `80`, `"80"` or `"1024-65535"`.
+fn prefix(value: Option<Value<'_>>) -> Result<Option<Prefix>, &'static str> {
+    match value {
+        None => Ok(None),
+        Some(value) => match value.parse() {
+            Some(prefix) => Ok(Some(prefix)),
+            None => Err("a rule's src and dst must be prefixes: 10.0.0.0/8 or fd00::/64"),
+        },
+    }
+}
+
 fn range(value: Option<Value<'_>>) -> Result<Range, &'static str> {
-    const WRONG: &str = "a rule's sport and dport must be a port or a range: 80 or 1024-65535";
-    let Some(value) = value else {
-        return Ok(Range::ANY);
-    };
-    let text = value.as_str().unwrap_or(value.text());
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let number = |text: &str| text.trim_ascii().parse::<u16>().map_err(|_| WRONG);
-    let (first, last) = (number(first)?, number(last)?);
-    let span = last.checked_sub(first).ok_or(WRONG)?;
-    Ok(Range { first, span })
+    match value {
+        None => Ok(Range::ANY),
+        Some(value) => match value.as_ports() {
+            Some((first, last)) => Ok(Range {
+                first,
+                span: last - first,
+            }),
+            None => Err("a rule's sport and dport must be a port or a range: 80 or 1024-65535"),
+        },
+    }
 }

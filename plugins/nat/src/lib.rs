@@ -15,7 +15,7 @@ mod settings;
 
 use core::net::{IpAddr, Ipv4Addr};
 
-use vnet_plugin::wire::{Ipv4, ip_protocol, tcp_flags};
+use vnet_plugin::wire::{ip_protocol, tcp_flags};
 use vnet_plugin::{Counter, Flow, Packet, Verdict, plugin};
 
 use mappings::Endpoint;
@@ -215,7 +215,7 @@ fn reserve(pkt: &mut Packet, flow: &Flow, src: Ipv4Addr, settings: &Settings) ->
 fn inward(pkt: &mut Packet, flow: &Flow, settings: &Settings) -> Verdict {
     let (now, partial) = (pkt.ts_ns(), pkt.csum_partial());
     if flow.l4_at.is_none() {
-        if let Some(inside) = mappings::fragment_goes_to(&fragment_key(flow, pkt.frame()), now) {
+        if let Some(inside) = mappings::fragment_goes_to(&fragment_key(flow), now) {
             translate(pkt.frame_mut(), flow, End::Destination, inside, None, partial);
         }
         return Verdict::Pass;
@@ -249,7 +249,7 @@ fn inward(pkt: &mut Packet, flow: &Flow, settings: &Settings) -> Verdict {
         return Verdict::Pass;
     };
     if flow.fragment {
-        mappings::remember_fragment(&fragment_key(flow, pkt.frame()), inside.ip, now);
+        mappings::remember_fragment(&fragment_key(flow), inside.ip, now);
     }
     TRANSLATED_IN.increment();
     translate(
@@ -301,10 +301,12 @@ const fn unreadable(flow: &Flow) -> u16 {
 
 /// Returns what the pieces of one packet have in common (RFC 791): source, identification and protocol; all of them go to
 /// the outside address.
-fn fragment_key(flow: &Flow, frame: &[u8]) -> [u8; 8] {
-    let ip = Ipv4::new_unchecked(frame.get(flow.ip_at..).unwrap_or_default());
-    let [a, b, c, d] = ip.src().octets();
-    let [high, low] = ip.id().to_be_bytes();
+fn fragment_key(flow: &Flow) -> [u8; 8] {
+    let IpAddr::V4(src) = flow.src else {
+        return [0; 8];
+    };
+    let [a, b, c, d] = src.octets();
+    let [_, _, high, low] = flow.id.to_be_bytes();
     [a, b, c, d, high, low, flow.protocol, 0]
 }
 

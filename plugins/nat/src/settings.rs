@@ -12,7 +12,6 @@ pub static SETTINGS: State<Settings> = State::new(Settings::NONE);
 
 const MAX: usize = 16;
 const FORWARDS: usize = 64;
-const SECOND: i64 = 1_000_000_000;
 
 /// The configuration.
 #[derive(Clone, Copy)]
@@ -71,7 +70,7 @@ impl Settings {
 
     fn add_inside(&mut self, value: Value<'_>) -> Result<(), &'static str> {
         const WRONG: &str = "inside must be an IPv4 prefix, or a list of up to 16: 10.0.0.0/8";
-        let prefix: Prefix = value.as_str().and_then(|text| text.parse().ok()).ok_or(WRONG)?;
+        let prefix: Prefix = value.parse().ok_or(WRONG)?;
         let place = self.inside.get_mut(self.len).ok_or(WRONG)?;
         *place = prefix.v4().ok_or(WRONG)?;
         self.len += 1;
@@ -80,11 +79,10 @@ impl Settings {
 
     fn add_forward(&mut self, item: Value<'_>) -> Result<(), &'static str> {
         const WRONG: &str = "forward must list up to 64 of {\"protocol\": \"tcp\" or \"udp\", \"port\": 80, \"to\": an inside address}";
-        let protocol = match item.get("protocol").and_then(|value| value.as_str()) {
-            Some("tcp") => ip_protocol::TCP,
-            Some("udp") => ip_protocol::UDP,
-            _ => return Err(WRONG),
-        };
+        let protocol = item.get("protocol").and_then(|value| value.as_protocol());
+        let protocol = protocol
+            .filter(|protocol| matches!(*protocol, ip_protocol::TCP | ip_protocol::UDP))
+            .ok_or(WRONG)?;
         let number = |value: Value<'_>| {
             let port = u16::try_from(value.as_int()?).ok()?;
             (port != 0).then_some(port)
@@ -94,8 +92,7 @@ impl Settings {
             Some(value) => number(value).ok_or(WRONG)?,
             None => outside,
         };
-        let to = item.get("to").and_then(|value| value.as_str());
-        let ip: Ipv4Addr = to.and_then(|text| text.parse().ok()).ok_or(WRONG)?;
+        let ip: Ipv4Addr = item.get("to").and_then(|value| value.parse()).ok_or(WRONG)?;
         let to = Endpoint { protocol, ip, port };
         if !self.is_inside(ip) {
             return Err("a forward leads to an address that is not in inside");
@@ -117,7 +114,7 @@ pub fn configure(config: &Config<'_>) -> Result<(), &'static str> {
         .str("address")
         .and_then(|text| text.parse::<Ipv4Addr>().ok());
     settings.address = address
-        .filter(|ip| !ip.is_unspecified() && !ip.is_multicast() && !ip.is_broadcast())
+        .filter(|ip: &Ipv4Addr| !ip.is_unspecified() && !ip.is_multicast() && !ip.is_broadcast())
         .ok_or("address must be the outside IPv4 address of one router: 203.0.113.1")?;
     match config.get("inside") {
         Some(value) if value.as_str().is_some() => settings.add_inside(value)?,
@@ -132,28 +129,11 @@ pub fn configure(config: &Config<'_>) -> Result<(), &'static str> {
     }
     if let Some(ports) = config.get("ports") {
         settings.ports = ports
-            .as_str()
-            .and_then(|text| text.split_once('-'))
-            .and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)))
-            .filter(|(first, last)| (1..=*last).contains(first))
+            .as_ports()
+            .filter(|(first, _)| *first != 0)
             .ok_or("ports must be the first and the last port to give out: 1024-65535")?;
     }
-    let seconds = |key| {
-        config
-            .int(key)
-            .map(|seconds| seconds.saturating_mul(SECOND).max(0) as u64)
-    };
-    if let Some(timeout) = seconds("tcp_timeout") {
-        settings.timeouts.tcp_established = timeout;
-        settings.timeouts.tcp_transitory = settings.timeouts.tcp_transitory.min(timeout);
-    }
-    if let Some(timeout) = seconds("udp_timeout") {
-        settings.timeouts.udp_answered = timeout;
-        settings.timeouts.udp = settings.timeouts.udp.min(timeout);
-    }
-    if let Some(timeout) = seconds("icmp_timeout") {
-        settings.timeouts.icmp = timeout;
-    }
+    settings.timeouts = Timeouts::configured(config);
     if let Some(list) = config.get("forward") {
         list.items().try_for_each(|item| settings.add_forward(item))?;
     }
