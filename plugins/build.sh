@@ -27,9 +27,13 @@ rust_plugins=(
   drop_bcast:shipped/drop_bcast.wasm
   icmp_echo:shipped/icmp_echo.wasm
   learning_switch:shipped/learning_switch.wasm
+  load_balancer:shipped/load_balancer.wasm
+  mirror:shipped/mirror.wasm
   mss_clamp:shipped/mss_clamp.wasm
   nat:shipped/nat.wasm
   stateful_firewall:shipped/stateful_firewall.wasm
+  record:shipped/record.wasm
+  tunnel:shipped/tunnel.wasm
   vlan:shipped/vlan.wasm
   drop_bcast_minimal:examples/drop_bcast_rust.wasm
 )

@@ -131,6 +131,9 @@ def test_check_passes_a_good_plugin_with_its_configuration() -> None:
 # What the plugins that do nothing without a configuration are given.
 CONFIGS: dict[str, dict[str, Any]] = {
     "dns_block": {"names": ["ads.example"]},
+    "load_balancer": {"address": "10.0.0.100", "servers": "10.0.0.11,10.0.0.12"},
+    "mirror": {"to": 1},
+    "tunnel": {"vni": 42, "local": "10.0.0.1", "remote": "10.0.0.2"},
     "vlan": {"access": 10},
 }
 

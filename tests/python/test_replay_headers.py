@@ -78,3 +78,20 @@ def test_dns_block_answers_for_blocked_names_alone(tmp_path: Path, family: Packe
     assert is_right(answer)
     assert bytes(passed) == bytes(queries[1])
     assert report.stages[0].counters == {"allowed": 1, "blocked": 1}
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=["ipv4", "ipv6"])
+def test_load_balancer_rewrites_both_ways(tmp_path: Path, family: Packet) -> None:
+    kind = type(family)
+    service, server = ("10.0.0.100", "10.0.0.11") if kind is IP else ("fd00::100", "fd00::11")
+    there = ETHER / kind(src=family.src, dst=service) / TCP(sport=4000, dport=80, flags="S")
+    back = ETHER / kind(src=server, dst=family.src) / TCP(sport=8080, dport=4000, flags="SA")
+    servers = [{"address": server, "port": 8080, "mac": "02:00:00:00:00:0b"}]
+    left, report = through(tmp_path, [there, back], "load_balancer", address=service, port=80, servers=servers)
+    assert [(frame[kind].src, frame[kind].dst, frame[TCP].sport, frame[TCP].dport) for frame in left] == [
+        (family.src, server, 4000, 8080),
+        (service, family.src, 80, 4000),
+    ]
+    assert left[0].dst == "02:00:00:00:00:0b"
+    assert all(is_right(frame) for frame in left)
+    assert report.stages[0].counters["connections"] == 1

@@ -62,6 +62,33 @@ pub fn append_with(len: usize, verdict: Verdict, fill: impl FnOnce(&mut Packet))
     if matches!(verdict, Verdict::Drop | Verdict::DropFor(_)) {
         return Err(AppendError::Dropped);
     }
+    append_by(len, |_| verdict, fill)
+}
+
+/// Sends a further frame with these bytes out by a port of the switch, after the batch.
+///
+/// The host takes appended frames as arrived where the batch's first frame did, and refuses to send one there by
+/// [`Verdict::Redirect`]; out by that port it goes by [`Verdict::Tx`].
+///
+/// # Errors
+/// As [`append`].
+pub fn append_to(port: u16, frame: &[u8]) -> Result<(), AppendError> {
+    let verdict = |arrival| {
+        if arrival == port {
+            Verdict::Tx
+        } else {
+            Verdict::Redirect(port)
+        }
+    };
+    append_by(frame.len(), verdict, |pkt| pkt.frame_mut().copy_from_slice(frame))
+}
+
+/// Sends a further frame; `verdict` is told the port it counts as arrived on.
+fn append_by(
+    len: usize,
+    verdict: impl FnOnce(u16) -> Verdict,
+    fill: impl FnOnce(&mut Packet),
+) -> Result<(), AppendError> {
     let mut memory = memory::get();
     let desc = memory.take().ok_or(AppendError::Full)?;
     // SAFETY: the descriptor lies in the ring, `take` hands each out once in a batch, and the
@@ -79,6 +106,6 @@ pub fn append_with(len: usize, verdict: Verdict, fill: impl FnOnce(&mut Packet))
     let pkt = unsafe { Packet::from_desc(desc) };
     pkt.frame_mut().fill(0);
     fill(pkt);
-    verdict.write(&mut pkt.desc);
+    verdict(pkt.port()).write(&mut pkt.desc);
     Ok(())
 }

@@ -23,6 +23,7 @@
 //! - [`track`] says how far a conversation has come, and when a silent one is forgotten.
 //! - [`Counter`] counts, and [`info!`] and its siblings log.
 //! - [`append`] sends further frames: answers and copies.
+//! - [`neighbor`] answers and asks ARP and Neighbour Discovery.
 //! - [`wire`] and [`checksum`] are the views and sums of `vnet-packet`.
 //!
 //! # Features
@@ -49,6 +50,7 @@ mod json;
 mod log;
 mod map;
 mod memory;
+pub mod neighbor;
 mod packet;
 mod panic;
 mod rewrite;
@@ -62,7 +64,7 @@ pub mod rt;
 pub mod testing;
 pub mod track;
 
-pub use append::{AppendError, append, append_with};
+pub use append::{AppendError, append, append_to, append_with};
 pub use config::{Config, config_int, config_str};
 pub use counter::Counter;
 pub use headroom::NoRoom;

@@ -43,6 +43,16 @@ const SHIPPED: &[Shipped] = &[
         bytes: include_bytes!("../../../plugins/shipped/learning_switch.wasm"),
     },
     Shipped {
+        name: "load_balancer",
+        description: "spreads connections to a virtual address over servers by consistent hashing",
+        bytes: include_bytes!("../../../plugins/shipped/load_balancer.wasm"),
+    },
+    Shipped {
+        name: "mirror",
+        description: "copies frames that enter a switch to one of its ports",
+        bytes: include_bytes!("../../../plugins/shipped/mirror.wasm"),
+    },
+    Shipped {
         name: "mss_clamp",
         description: "lowers the segment size that TCP connections agree on to what a path carries",
         bytes: include_bytes!("../../../plugins/shipped/mss_clamp.wasm"),
@@ -56,6 +66,16 @@ const SHIPPED: &[Shipped] = &[
         name: "stateful_firewall",
         description: "lets conversations begin between zones as rules allow, and answers back in",
         bytes: include_bytes!("../../../plugins/shipped/stateful_firewall.wasm"),
+    },
+    Shipped {
+        name: "record",
+        description: "keeps a record of flows and logs each when it has ended",
+        bytes: include_bytes!("../../../plugins/shipped/record.wasm"),
+    },
+    Shipped {
+        name: "tunnel",
+        description: "carries Ethernet frames in VXLAN to another endpoint and back",
+        bytes: include_bytes!("../../../plugins/shipped/tunnel.wasm"),
     },
     Shipped {
         name: "vlan",

@@ -1,13 +1,13 @@
 //! A learning Ethernet switch: the same forwarding as the engine's own.
 //!
 //! Attached to a switch it decides for every frame: out by the port its receiver was last heard on in that VLAN, else out by
-//! all others. It remembers 8,192 stations, each for 300 seconds after it was last heard; the host shows them as the map
+//! all others. It remembers 8,192 stations, each for `ageing` seconds after it was last heard; the host shows them as the map
 //! `macs`: the key is the address and the VLAN (big endian, 0 without a tag), the value the port and 6 zeros, then the
 //! time in nanoseconds (both little endian).
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
 use vnet_plugin::wire::ether_type;
-use vnet_plugin::{Map, Packet, State, Verdict, plugin};
+use vnet_plugin::{Config, Map, Packet, State, Verdict, plugin};
 
 const SAME_PORT: u16 = 1;
 const LINK_LOCAL: u16 = 2;
@@ -18,8 +18,9 @@ const HEADER: usize = 14;
 /// Most stations; half of the slots stay empty, so that a search ends soon.
 const STATIONS: usize = 8192;
 const SLOTS: usize = 2 * STATIONS;
-/// How long a silent station is remembered, in nanoseconds.
-const AGEING_NS: u64 = 300_000_000_000;
+/// How long a silent station is remembered where nothing else is said, in seconds: as by Linux bridges.
+const AGEING: i64 = 300;
+const SECOND_NS: u64 = 1_000_000_000;
 /// How often a full table is searched for stations to forget, in nanoseconds.
 const SWEEP_NS: u64 = 1_000_000_000;
 /// First five bytes of the addresses that no bridge forwards; the sixth is below 16.
@@ -30,6 +31,15 @@ type Station = [u8; 8];
 
 static MACS: Map<8, 16, SLOTS> = Map::new();
 static SWEPT_NS: State<u64> = State::new(0);
+static AGEING_NS: State<u64> = State::new(AGEING as u64 * SECOND_NS);
+
+fn configure(config: &Config<'_>) -> Result<(), &'static str> {
+    match config.int("ageing").unwrap_or(AGEING) {
+        seconds @ 1..=1_000_000 => AGEING_NS.set(seconds as u64 * SECOND_NS),
+        _ => return Err("ageing is 1 to 1000000 seconds"),
+    }
+    Ok(())
+}
 
 /// Forwards as a learning Ethernet switch does.
 #[plugin(
@@ -37,7 +47,17 @@ static SWEPT_NS: State<u64> = State::new(0);
     layers = ["l2"],
     reasons = {1: "same port", 2: "link local", 3: "runt"},
     maps = {"macs": MACS("mac: mac, vlan: be16" => "port: u16, _: bytes[6], seen: u64")},
-    config = r#"{"type": "object", "additionalProperties": false, "properties": {}}"#,
+    config = r#"{
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "ageing": {
+                "type": "integer", "minimum": 1, "maximum": 1000000,
+                "description": "seconds that a silent station is remembered; 300 when absent"
+            }
+        }
+    }"#,
+    configure = configure,
 )]
 fn learning_switch(pkt: &mut Packet) -> Verdict {
     if pkt.is_egress() {
@@ -108,11 +128,13 @@ fn port_of(to: &Station, now: u64) -> Option<u16> {
 
 fn is_old(value: &[u8; 16], now: u64) -> bool {
     let [_, _, _, _, _, _, _, _, seen @ ..] = *value;
-    now.saturating_sub(u64::from_le_bytes(seen)) > AGEING_NS
+    now.saturating_sub(u64::from_le_bytes(seen)) > AGEING_NS.get()
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
     use vnet_plugin::testing::{Host, Input};
 
     use super::*;
@@ -196,9 +218,33 @@ mod tests {
     fn forgets_stations_that_fell_silent() {
         let mut switch = Switch::new();
         assert_eq!(switch.on(0, 1, 9), Verdict::Flood);
-        let last = SECOND + AGEING_NS;
+        let last = SECOND + AGEING as u64 * SECOND;
         assert_eq!(switch.judge(frame(2, 1, None), 1, last), Verdict::Redirect(0));
         assert_eq!(switch.judge(frame(2, 1, None), 1, last + 1), Verdict::Flood);
+    }
+
+    #[test]
+    fn ageing_is_as_configured() {
+        let mut switch = Switch::new();
+        switch.0.configure(configure, r#"{"ageing": 5}"#).expect("accepted");
+        assert_eq!(switch.on(0, 1, 9), Verdict::Flood);
+        assert_eq!(switch.judge(frame(2, 1, None), 1, 6 * SECOND), Verdict::Redirect(0));
+        assert_eq!(switch.judge(frame(2, 1, None), 1, 6 * SECOND + 1), Verdict::Flood);
+        let refused = switch.0.configure(configure, r#"{"ageing": 0}"#).expect_err("no time");
+        assert!(refused.contains("ageing is"), "{refused}");
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics_and_changes_no_frame(
+            frames in vec((vec(any::<u8>(), 0..30), any::<u16>(), any::<u64>()), 1..60),
+        ) {
+            let mut switch = Switch::new();
+            for (bytes, port, now) in frames {
+                let out = switch.0.judge_at(&bytes, port, now);
+                prop_assert!(out.bytes == bytes && out.verdict != Verdict::Redirect(port));
+            }
+        }
     }
 
     #[test]
@@ -221,7 +267,7 @@ mod tests {
         switch.judge(numbered(9_000), 0, 11 * SECOND);
         assert_eq!(switch.judge(to(9_000), 1, 11 * SECOND), Verdict::Flood);
         assert_eq!(switch.judge(to(8_191), 1, 11 * SECOND), Verdict::Redirect(0));
-        let later = 12 * SECOND + AGEING_NS;
+        let later = (12 + AGEING as u64) * SECOND;
         switch.judge(numbered(9_000), 0, later);
         assert_eq!(switch.judge(to(9_000), 1, later), Verdict::Redirect(0));
     }
