@@ -31,8 +31,8 @@ rust_plugins=(
   mirror:shipped/mirror.wasm
   mss_clamp:shipped/mss_clamp.wasm
   nat:shipped/nat.wasm
-  stateful_firewall:shipped/stateful_firewall.wasm
   record:shipped/record.wasm
+  stateful_firewall:shipped/stateful_firewall.wasm
   tunnel:shipped/tunnel.wasm
   vlan:shipped/vlan.wasm
   drop_bcast_minimal:examples/drop_bcast_rust.wasm

@@ -63,14 +63,14 @@ const SHIPPED: &[Shipped] = &[
         bytes: include_bytes!("../../../plugins/shipped/nat.wasm"),
     },
     Shipped {
-        name: "stateful_firewall",
-        description: "lets conversations begin between zones as rules allow, and answers back in",
-        bytes: include_bytes!("../../../plugins/shipped/stateful_firewall.wasm"),
-    },
-    Shipped {
         name: "record",
         description: "keeps a record of flows and logs each when it has ended",
         bytes: include_bytes!("../../../plugins/shipped/record.wasm"),
+    },
+    Shipped {
+        name: "stateful_firewall",
+        description: "lets conversations begin between zones as rules allow, and answers back in",
+        bytes: include_bytes!("../../../plugins/shipped/stateful_firewall.wasm"),
     },
     Shipped {
         name: "tunnel",
