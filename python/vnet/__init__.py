@@ -25,7 +25,7 @@ Packets
     :meth:`Device.send`, :meth:`Device.recv`, iteration (``for f in tap``, ``async for f in tap``), :class:`Frame`,
     :meth:`Device.record`.
 Plugins
-    :meth:`Device.attach`, :class:`Wire`, :class:`Plugin`, :class:`Attachment`, :func:`replay`, :func:`shipped`.
+    :meth:`Device.attach`, :class:`Wire`, :class:`Plugin`, :class:`Attachment`, :class:`Map`, :func:`replay`, :func:`shipped`.
 Around
     :func:`run`, :func:`arun`, :func:`doctor`.
 Views
@@ -54,6 +54,8 @@ from vnet._errors import (
     Gone,
     InvalidValue,
     LabFileError,
+    MapError,
+    NoSuchMap,
     NotFound,
     PluginError,
     PluginRejected,
@@ -70,6 +72,7 @@ from vnet._iperf import IperfInterval, IperfResult
 from vnet._ladder import Ladder, LadderMessage, ladder
 from vnet._linestats import LineDelay, LineStats, LossBursts, Spread
 from vnet._link import Link, LinkState, NodeInterface
+from vnet._maps import Map, Maps
 from vnet._netstats import Count, InterfaceStats, LinkStats, NetworkStats
 from vnet._network import Network
 from vnet._node import Host, Node, Router, Switch
@@ -126,8 +129,12 @@ __all__ = [
     "LinkStats",
     "LogRecord",
     "LossBursts",
+    "Map",
+    "MapError",
+    "Maps",
     "Network",
     "NetworkStats",
+    "NoSuchMap",
     "Node",
     "NodeInterface",
     "NotFound",

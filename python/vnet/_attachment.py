@@ -9,6 +9,7 @@ from typing import Literal, Protocol, Self
 from vnet import _logs, _vnet
 from vnet._errors import InvalidValue
 from vnet._html import Html, faint, fields, folded, mark, table
+from vnet._maps import Maps
 from vnet._plugin import Direction, PluginLike, native_plugin
 from vnet._shown import Shown, headed, titled
 from vnet._stats import StageStats, stage_body, stage_mark
@@ -64,6 +65,11 @@ class Attachment(Shown):
     def stats(self) -> StageStats:
         """Counters of this plugin up to this moment; after detaching or closing, the last ones."""
         return StageStats._read(self._native.stats())
+
+    @property
+    def maps(self) -> Maps:
+        """The plugin's tables by name, such as ``flt.maps["macs"]``: mappings over its own memory, while frames flow."""
+        return Maps(self._native)
 
     @property
     def logs(self) -> tuple[LogRecord, ...]:

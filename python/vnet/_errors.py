@@ -17,7 +17,9 @@
     └── PluginError                       .plugin
         ├── PluginRejected                refused before it saw a packet
         ├── PluginTrap                    trapped while it was started: .backtrace
-        └── PluginTimeout                 used up its time while it was started
+        ├── PluginTimeout                 used up its time while it was started
+        └── MapError                      its map is full, broken, or not there while it is out of service
+            └── NoSuchMap(KeyError)       it has no map of that name
 
 Every class is an :class:`Error`; the class in brackets is its second base, so that code which knows only the standard
 library catches it too. ``str(error)`` is one sentence that says what and to which thing, then ``hint:`` and what to do.
@@ -40,6 +42,8 @@ __all__ = [
     "Gone",
     "InvalidValue",
     "LabFileError",
+    "MapError",
+    "NoSuchMap",
     "NotFound",
     "PluginError",
     "PluginRejected",
@@ -203,3 +207,11 @@ class PluginTrap(PluginError):
 
 class PluginTimeout(PluginError):
     """A plugin used up its time while it was started or asked something."""
+
+
+class MapError(PluginError):
+    """A plugin's map is full, broken, or not there while the plugin is out of service."""
+
+
+class NoSuchMap(MapError, KeyError):
+    """A plugin has no map of that name; the message lists those it has."""

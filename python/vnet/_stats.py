@@ -94,7 +94,7 @@ class StageStats(_Value):
     """What one plugin has done.
 
     ``packets_in + appended == passed + dropped + redirected + tx``. ``drops`` counts by the plugin's own reasons, ``faults`` by
-    kind, ``counters`` are the plugin's own. ``state`` is ``"running"``, ``"backoff"`` (waits for a restart), ``"tripped"``
+    kind, ``counters`` are the plugin's own. ``injected`` are frames it sent by itself, ``timer_calls`` how often a timer woke it. ``state`` is ``"running"``, ``"backoff"`` (waits for a restart), ``"tripped"``
     (out of service) or ``"half-open"`` (tried again after that). ``guest_ns`` is time spent in the guest, estimated from the
     first 64 batches and every eighth of the rest, ``ns_per_packet`` the same per frame; ``logs_lost`` counts lines lost to the
     rate limit.
@@ -110,6 +110,8 @@ class StageStats(_Value):
     redirected: int
     tx: int
     appended: int
+    injected: int
+    timer_calls: int
     drops: Mapping[str, int]
     faults: Mapping[str, int]
     restarts: int

@@ -135,6 +135,7 @@ impl Carried {
     /// Begins to read the ports.
     pub(crate) fn begin(&mut self) -> Result<(), Errno> {
         self.started = true;
+        self.forwarder.arm_timers(self.clock.now());
         for port in 0..self.forwarder.ports.len() {
             self.begin_port(port)?;
         }

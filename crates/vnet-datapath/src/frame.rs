@@ -43,6 +43,8 @@ pub(crate) struct Meta {
     pub hop: u16,
     /// How often stages turned it round.
     pub turns: u8,
+    /// Whether a plugin made it by `inject`.
+    pub is_injected: bool,
     /// When it came, on the worker's clock, where that is known better than by the time it was read; else 0.
     pub arrived_ns: u64,
     /// For how long plugins ask it to be held at its path's end.
@@ -52,6 +54,15 @@ pub(crate) struct Meta {
 }
 
 impl Meta {
+    /// Returns the host flags that the frame has everywhere.
+    pub(crate) fn flags(&self) -> u16 {
+        if self.is_injected {
+            vnet_abi::flags::INJECTED
+        } else {
+            0
+        }
+    }
+
     /// Adds the delay that a stage asks for.
     pub(crate) fn note_delay(&mut self, frame: &Frame, stage: StageId) {
         if frame.delay_us > 0 {

@@ -121,7 +121,36 @@ pub(crate) fn reaching(port: usize) -> usize {
     PATHS * port + 5
 }
 
+/// What a stage is attached to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// A device, by its port.
+    Device(usize),
+    /// The link at a switch's port, and which end of it the node is.
+    Link(usize, LinkSide),
+    /// The wire.
+    Wire,
+    /// The entrance of a switch.
+    Switch,
+}
+
 impl Places {
+    /// Returns what a stage is attached to.
+    pub(crate) fn home(&self, stage: usize) -> Option<Home> {
+        if self.wire.iter().any(|(other, _)| *other == stage) {
+            return Some(Home::Wire);
+        }
+        if self.switch.contains(&stage) {
+            return Some(Home::Switch);
+        }
+        self.ports.iter().enumerate().find_map(|(port, at)| {
+            let link = at.link.iter().find(|(other, ..)| *other == stage);
+            let device = at.device.iter().any(|(other, _)| *other == stage);
+            link.map(|(.., node)| Home::Link(port, *node))
+                .or(device.then_some(Home::Device(port)))
+        })
+    }
+
     pub(crate) fn new(shape: Shape, ports: usize) -> Self {
         Self {
             shape,

@@ -132,7 +132,20 @@ pub fn replay(options: ReplayOptions) -> Result<ReplayReport, EngineError> {
     if let Some((key, ready)) = options.line {
         forwarder.set_line(LineAt::From(0), key, Some(ready), start);
     }
+    forwarder.arm_timers(start);
+    let has_timers = forwarder.has_timers();
+    if has_timers {
+        // Timers come between two frames, each at its time.
+        forwarder.scratch.keep_turns_short(true);
+    }
     while !forwarder.ports[0].is_gone() {
+        if has_timers {
+            if let Io::Replay(replay) = &mut forwarder.ports[0].io
+                && let Some(next) = replay.next_alone()
+            {
+                forwarder.run_timers_to(next);
+            }
+        }
         forwarder.pump(0, forwarder.now);
         if options.stop.load(Ordering::Relaxed) {
             return Err(refuse(input, "its replay was stopped"));

@@ -66,7 +66,10 @@ fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
             details.set_item("output", bytes(py, completed.stdout.as_deref()))?;
             details.set_item("stderr", bytes(py, completed.stderr.as_deref()))?;
         }
-        Error::PluginRejected { plugin, .. } | Error::PluginTimeout { plugin, .. } => {
+        Error::PluginRejected { plugin, .. }
+        | Error::PluginTimeout { plugin, .. }
+        | Error::NoSuchMap { plugin, .. }
+        | Error::Map { plugin, .. } => {
             details.set_item("plugin", plugin)?;
         }
         Error::PluginTrap {
@@ -101,6 +104,8 @@ fn class(kind: ErrorKind) -> &'static str {
         ErrorKind::PluginRejected => "PluginRejected",
         ErrorKind::PluginTrap => "PluginTrap",
         ErrorKind::PluginTimeout => "PluginTimeout",
+        ErrorKind::NoSuchMap => "NoSuchMap",
+        ErrorKind::Map => "MapError",
         ErrorKind::Unsupported => "Unsupported",
         ErrorKind::System => "SystemFailure",
     }

@@ -17,6 +17,7 @@ mod events;
 mod frame;
 mod interrupt;
 mod make;
+mod maps;
 mod network;
 mod node;
 mod process;
@@ -43,6 +44,8 @@ mod _vnet {
     use super::frame::Frame;
     #[pymodule_export]
     use super::make::{make_bridge, make_tap, make_veth, open_device};
+    #[pymodule_export]
+    use super::maps::Maps;
     #[pymodule_export]
     use super::network::{Link, Network};
     #[pymodule_export]

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use vnet_abi::{HEADROOM, MTU_EXTRA, SLOT_ALIGN, import, info_flags};
+use vnet_abi::{HEADROOM, IMPORT_MODULE, MTU_EXTRA, SLOT_ALIGN, info_flags, log_level};
 
+use crate::asked::{Asked, Granted};
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::error::Refusal;
@@ -13,26 +14,39 @@ use crate::guest::Host;
 use crate::instance::{Entry, Instance};
 use crate::layout::BATCH_MAX;
 use crate::log::LogWriter;
-use crate::manifest::check_capability;
+use crate::manifest::check_grant;
 use crate::module::Module;
 use crate::options::StageOptions;
 use crate::random::Random;
+
+/// Bytes of an Ethernet header, the shortest frame there is.
+const ETHERNET_MIN: usize = 14;
+
+/// Bytes of an IPv4 header, the shortest packet there is.
+const IP_MIN: usize = 20;
 
 /// Checks grants, layer and configuration, and makes what outlives the instances.
 pub(crate) fn host(module: &Module, options: &StageOptions) -> Result<Host, Refusal> {
     let manifest = module.manifest();
     for grant in &options.grants {
-        check_capability(grant)?;
+        check_grant(grant)?;
     }
-    let asked = manifest
-        .capabilities
-        .iter()
-        .any(|capability| capability == import::RANDOM);
-    let granted = options.grants.iter().any(|grant| grant == import::RANDOM);
-    if module.imports_name("vnet.random") && !granted {
-        return Err(
-            Refusal::new("wants the capability \"random\", which was not granted")
-                .hint("grant it: grants=[\"random\"] in Python, --grant random on the command line"),
+    let granted = Granted::new(&manifest.capabilities, &options.grants);
+    let mut log = LogWriter::new(module.name());
+    for name in &manifest.capabilities {
+        if options.grants.contains(name) {
+            continue;
+        }
+        if module.imports_name(&format!("{IMPORT_MODULE}.{name}")) {
+            return Err(
+                Refusal::new(format!("wants the capability {name:?}, which was not granted")).hint(format!(
+                    "grant it: grants=[{name:?}] in Python and lab files, --grant {name} on the command line"
+                )),
+            );
+        }
+        log.host(
+            log_level::WARN,
+            &format!("asks for the capability {name:?}, which was not granted: it does without"),
         );
     }
     if !manifest.layers.contains(&options.layer) {
@@ -51,14 +65,21 @@ pub(crate) fn host(module: &Module, options: &StageOptions) -> Result<Host, Refu
         )));
     }
     Ok(Host {
-        log: LogWriter::new(module.name()),
+        log,
         counters: Counters::new(&manifest.counters),
-        random: if asked && granted {
+        random: if granted.random {
             Random::new(options.seed, module.name(), options.instance)
         } else {
             Random::fixed()
         },
         config: Arc::new(Config::new(&options.config, manifest.schema.as_deref())?),
+        granted,
+        asked: Asked::default(),
+        ports: options.ports,
+        frame_min: match options.layer {
+            Layer::L2 => ETHERNET_MIN,
+            Layer::L3 => IP_MIN,
+        },
         bad_pointers: 0,
     })
 }

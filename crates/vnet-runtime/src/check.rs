@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use vnet_abi::{HEADROOM, flags};
 
+use crate::asked::Injected;
 use crate::error::PluginError;
 use crate::failure::hexdump;
 use crate::frames::{Fate, Frame, Frames, Layer, Reason};
@@ -13,6 +14,12 @@ use crate::options::StageOptions;
 use crate::samples::Samples;
 use crate::stage::Stage;
 use crate::stats::StageStats;
+
+/// What time it is, always.
+const NOW_NS: u64 = 1_000_000_000;
+
+/// An hour.
+const HOUR_NS: u64 = 3_600_000_000_000;
 
 /// Problems after which the rest is not looked at.
 const PROBLEMS_MAX: usize = 20;
@@ -29,7 +36,7 @@ pub struct CheckOptions {
     pub seed: u64,
     /// The plugin's configuration.
     pub config: Value,
-    /// Capabilities granted.
+    /// Capabilities granted beside those the plugin asks for.
     pub grants: Vec<String>,
     /// Largest packet offered in bytes, without the Ethernet header.
     pub mtu: u32,
@@ -151,7 +158,7 @@ impl Check<'_> {
     fn stage(&mut self) -> Option<Stage> {
         let options = StageOptions {
             config: self.options.config.clone(),
-            grants: self.options.grants.clone(),
+            grants: self.grants(),
             seed: self.options.seed,
             layer: self.layer,
             ports: 2,
@@ -174,6 +181,12 @@ impl Check<'_> {
                 None
             }
         }
+    }
+
+    /// A check shows what a plugin does with all it may be given.
+    fn grants(&self) -> Vec<String> {
+        let asked = &self.module.manifest().capabilities;
+        self.options.grants.iter().chain(asked).cloned().collect()
     }
 
     fn run(&mut self) {
@@ -208,6 +221,10 @@ impl Check<'_> {
     fn offer(&mut self, stage: &mut Stage, batch: &[Vec<u8>], port: u16) {
         let before = stage.stats();
         let frames = run(stage, batch, port, self.layer);
+        // Whatever timers it set come at once, an hour later, and nobody wants the frames it sends.
+        stage.next_timer(NOW_NS);
+        stage.fire(NOW_NS + HOUR_NS);
+        stage.take_injected(&mut Injected::default());
         let after = stage.stats();
         for (rule, count) in &after.faults {
             if before.faults.get(rule) == Some(count) {
@@ -283,7 +300,7 @@ fn run(stage: &mut Stage, batch: &[Vec<u8>], port: u16, layer: Layer) -> Frames 
             len,
             port,
             flags,
-            ts_ns: 1_000_000_000,
+            ts_ns: NOW_NS,
             ..Frame::default()
         });
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use wasmtime::{Memory, Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
 
+use crate::asked::{Asked, Granted};
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::log::LogWriter;
@@ -23,6 +24,14 @@ pub(crate) struct Host {
     pub(crate) counters: Counters,
     pub(crate) random: Random,
     pub(crate) config: Arc<Config>,
+    /// Capabilities the plugin has.
+    pub(crate) granted: Granted,
+    /// What it asks for by them.
+    pub(crate) asked: Asked,
+    /// How many ports it may name.
+    pub(crate) ports: u16,
+    /// Fewest bytes of a frame it may send.
+    pub(crate) frame_min: usize,
     /// Pointers, ids and lengths given to imports that were not valid.
     pub(crate) bad_pointers: u64,
 }

@@ -32,6 +32,8 @@ pub(crate) struct Instance {
     pub(crate) entry: Entry,
     /// Address of the table of maps.
     pub(crate) maps: Option<u32>,
+    /// What is called when a timer comes, where the plugin has timers.
+    pub(crate) on_timer: Option<TypedFunc<(i32, i64), ()>>,
 }
 
 /// How an instance is called.
@@ -54,13 +56,14 @@ impl Instance {
     pub(crate) fn start(module: &Module, host: Box<Host>) -> Result<Instance, (Box<Host>, Box<Failure>)> {
         let mut store = Guest::store(host);
         match Starting::new(&mut store, module).and_then(Starting::run) {
-            Ok((memory, entry, maps)) => {
+            Ok((memory, entry, maps, on_timer)) => {
                 store.data_mut().starting = false;
                 Ok(Instance {
                     store,
                     memory,
                     entry,
                     maps,
+                    on_timer,
                 })
             }
             Err(failure) => Err((store.into_data().host, failure)),
@@ -90,6 +93,9 @@ impl Instance {
         }
     }
 }
+
+/// Memory, entry, address of the table of maps, what timers call.
+type Started = (Memory, Entry, Option<u32>, Option<TypedFunc<(i32, i64), ()>>);
 
 struct Starting<'a> {
     store: &'a mut Store<Guest>,
@@ -121,7 +127,7 @@ impl<'a> Starting<'a> {
         })
     }
 
-    fn run(mut self) -> Result<(Memory, Entry, Option<u32>), Box<Failure>> {
+    fn run(mut self) -> Result<Started, Box<Failure>> {
         self.call_if::<(), ()>(export::INITIALIZE, ())?;
         let (entry, config_at, config_cap) = match self.form {
             Form::Simple => {
@@ -155,7 +161,15 @@ impl<'a> Starting<'a> {
         let maps = self.call_if::<(), i32>(export::MAPS, ())?.map(|ptr| ptr as u32);
         maps::check(self.memory.data(&*self.store), maps, self.maps)
             .map_err(|refusal| Failure::of_refusal(export::MAPS, refusal))?;
-        Ok((self.memory, entry, maps))
+        let on_timer = if self.store.data().host.granted.timer {
+            self.instance
+                .get_func(&mut *self.store, export::ON_TIMER)
+                .map(|_| self.function(export::ON_TIMER))
+                .transpose()?
+        } else {
+            None
+        };
+        Ok((self.memory, entry, maps, on_timer))
     }
 
     fn function<P: WasmParams, R: WasmResults>(

@@ -27,6 +27,7 @@
 //! # }
 //! ```
 
+mod asked;
 mod attach;
 mod batch;
 mod cache;
@@ -63,9 +64,12 @@ mod simple;
 mod source;
 mod stage;
 mod stats;
+mod table;
 mod tally;
 mod ticker;
+mod timers;
 
+pub use asked::Injected;
 pub use check::{CheckOptions, CheckReport, check};
 pub use error::PluginError;
 pub use exports::Form;
@@ -79,4 +83,5 @@ pub use runtime::{GUEST_STACK, MEMORY_CAP, Runtime};
 pub use shared::{ArenaShape, SharedArena};
 pub use stage::Stage;
 pub use stats::{FaultReport, StageStats};
+pub use table::{MapCopy, MapError, MapInfo};
 pub use vnet_abi::record::FieldType;

@@ -225,17 +225,21 @@ pub(crate) fn check_version(major: u16, minor: u16) -> Result<(), Refusal> {
     }))
 }
 
-/// Refuses a capability that does not exist, or that this version does not have.
+/// Refuses a capability that does not exist.
 pub(crate) fn check_capability(name: &str) -> Result<(), Refusal> {
     match name {
-        import::RANDOM => Ok(()),
-        import::INJECT | import::TIMER => Err(Refusal::new(format!(
-            "asks for the capability {name:?}, which is not in this version"
-        ))
-        .hint("take it out of the manifest's `capabilities`")),
+        import::RANDOM | import::INJECT | import::TIMER => Ok(()),
         _ => Err(Refusal::new(format!("asks for the unknown capability {name:?}"))
             .hint("capabilities are random, inject and timer")),
     }
+}
+
+/// Refuses a grant of what does not exist.
+pub(crate) fn check_grant(name: &str) -> Result<(), Refusal> {
+    check_capability(name).map_err(|_| {
+        Refusal::new(format!("is granted the unknown capability {name:?}"))
+            .hint("capabilities are random, inject and timer")
+    })
 }
 
 fn layers(names: &[String]) -> Result<Vec<Layer>, Refusal> {

@@ -81,7 +81,8 @@ pub(crate) fn check(
     Ok(())
 }
 
-fn headers(memory: &[u8], table: u32) -> impl Iterator<Item = u32> {
+/// Returns the addresses of the headers that a table of maps names.
+pub(crate) fn headers(memory: &[u8], table: u32) -> impl Iterator<Item = u32> {
     let count = get_u32(memory, u64::from(table)).unwrap_or(0).min(MAPS_MAX);
     (0..count).filter_map(move |i| get_u32(memory, u64::from(table) + 4 + 4 * u64::from(i)))
 }
@@ -98,33 +99,55 @@ fn slice(memory: &[u8], at: u64, len: u64) -> Option<&[u8]> {
 }
 
 /// A map whose header was checked and whose slots lie inside memory.
-struct Map {
+pub(crate) struct Map {
     at: usize,
-    header: MapHeader,
+    pub(crate) header: MapHeader,
+}
+
+/// Reads a header, of which nothing is checked but that memory has it.
+pub(crate) fn header(memory: &[u8], at: u32) -> Option<MapHeader> {
+    slice(memory, u64::from(at), MAP_HEADER_SIZE as u64)?
+        .first_chunk()
+        .map(MapHeader::from_bytes)
+}
+
+/// Returns a map's name, where memory has it.
+pub(crate) fn name<'a>(memory: &'a [u8], header: &MapHeader) -> Option<&'a [u8]> {
+    slice(memory, u64::from(header.name_ptr), u64::from(header.name_len))
 }
 
 impl Map {
     fn open(memory: &[u8], at: u32) -> Option<Map> {
-        let header =
-            MapHeader::from_bytes(slice(memory, u64::from(at), MAP_HEADER_SIZE as u64)?.first_chunk()?);
-        let size = u64::from(header.capacity).checked_mul(header.slot_size())?;
-        let sound = header.magic == MAP_MAGIC
-            && header.capacity.is_power_of_two()
-            && header.count <= header.capacity
-            && header.key_size > 0;
-        slice(memory, u64::from(header.slots_ptr), size)?;
-        sound.then_some(Map {
+        Map::check(memory, at).ok()
+    }
+
+    /// Checks a header; says what is wrong with it.
+    pub(crate) fn check(memory: &[u8], at: u32) -> Result<Map, &'static str> {
+        let header = header(memory, at).ok_or("its header is outside the plugin's memory")?;
+        if header.magic != MAP_MAGIC {
+            return Err("its header does not begin with \"VMAP\"");
+        }
+        if !header.capacity.is_power_of_two() {
+            return Err("its capacity is no power of two");
+        }
+        if header.count > header.capacity {
+            return Err("its count is greater than its capacity");
+        }
+        if header.key_size == 0 {
+            return Err("its keys have no bytes");
+        }
+        u64::from(header.capacity)
+            .checked_mul(header.slot_size())
+            .and_then(|size| slice(memory, u64::from(header.slots_ptr), size))
+            .ok_or("its slots are outside the plugin's memory")?;
+        Ok(Map {
             at: at as usize,
             header,
         })
     }
 
     fn name<'a>(&self, memory: &'a [u8]) -> Option<&'a [u8]> {
-        slice(
-            memory,
-            u64::from(self.header.name_ptr),
-            u64::from(self.header.name_len),
-        )
+        name(memory, &self.header)
     }
 
     fn slot(&self, i: u32) -> usize {
@@ -193,39 +216,109 @@ impl Map {
             let (key, value) = entry.split_at(key_size);
             self.insert(memory, key, value);
         }
-        memory[self.at..self.at + MAP_HEADER_SIZE].copy_from_slice(&self.header.to_bytes());
+        self.write_header(memory);
     }
 
-    fn insert(&mut self, memory: &mut [u8], key: &[u8], value: &[u8]) {
+    /// Sets the value of a key in memory, not yet the count in the header there; false when every slot is taken by others.
+    fn insert(&mut self, memory: &mut [u8], key: &[u8], value: &[u8]) -> bool {
+        let (found, free) = self.search(memory, key);
+        if let Some(slot) = found {
+            let at = self.value_at(slot);
+            memory[at..at + value.len()].copy_from_slice(value);
+            return true;
+        }
+        let Some(slot) = free else { return false };
+        let head = SlotHeader {
+            state: slot_state::USED,
+            hash: fnv1a(key),
+        };
+        memory[slot..slot + MAP_SLOT_HEADER_SIZE].copy_from_slice(&head.to_bytes());
+        memory[slot + MAP_SLOT_HEADER_SIZE..][..key.len()].copy_from_slice(key);
+        let at = self.value_at(slot);
+        memory[at..at + value.len()].copy_from_slice(value);
+        self.header.count = self.header.count.saturating_add(1);
+        true
+    }
+
+    /// Returns the slot a key is in, and else the free one it would be put into.
+    fn search(&self, memory: &[u8], key: &[u8]) -> (Option<usize>, Option<usize>) {
         let hash = fnv1a(key);
         let mask = self.header.capacity - 1;
         let mut free = None;
         for step in 0..self.header.capacity {
             let slot = self.slot(hash.wrapping_add(step) & mask);
             match Map::head(memory, slot).state {
-                slot_state::USED if self.key(memory, slot) == key => {
-                    let at = self.value_at(slot);
-                    memory[at..at + value.len()].copy_from_slice(value);
-                    return;
-                }
+                slot_state::USED if self.key(memory, slot) == key => return (Some(slot), None),
                 slot_state::USED => {}
-                slot_state::EMPTY => {
-                    free = free.or(Some(slot));
-                    break;
-                }
+                slot_state::EMPTY => return (None, free.or(Some(slot))),
                 _ => free = free.or(Some(slot)),
             }
         }
-        let Some(slot) = free else { return };
-        let head = SlotHeader {
-            state: slot_state::USED,
-            hash,
-        };
-        memory[slot..slot + MAP_SLOT_HEADER_SIZE].copy_from_slice(&head.to_bytes());
-        memory[slot + MAP_SLOT_HEADER_SIZE..][..key.len()].copy_from_slice(key);
+        (None, free)
+    }
+
+    fn write_header(&self, memory: &mut [u8]) {
+        memory[self.at..self.at + MAP_HEADER_SIZE].copy_from_slice(&self.header.to_bytes());
+    }
+
+    /// Returns the value of a key.
+    pub(crate) fn get(&self, memory: &[u8], key: &[u8]) -> Option<Vec<u8>> {
+        let at = self.value_at(self.search(memory, key).0?);
+        Some(memory[at..at + self.header.value_size as usize].to_vec())
+    }
+
+    /// Sets the value of a key; false, and nothing changes, when every slot is taken by others.
+    pub(crate) fn set(mut self, memory: &mut [u8], key: &[u8], value: &[u8]) -> bool {
+        let fits = self.insert(memory, key, value);
+        self.write_header(memory);
+        fits
+    }
+
+    /// Takes a key out; returns its value.
+    pub(crate) fn remove(mut self, memory: &mut [u8], key: &[u8]) -> Option<Vec<u8>> {
+        let slot = self.search(memory, key).0?;
         let at = self.value_at(slot);
-        memory[at..at + value.len()].copy_from_slice(value);
-        self.header.count += 1;
+        let value = memory[at..at + self.header.value_size as usize].to_vec();
+        let slots = self.header.slots_ptr as usize;
+        let index = ((slot - slots) as u64 / self.header.slot_size()) as u32;
+        let mask = self.header.capacity - 1;
+        let state = |memory: &[u8], i: u32| Map::head(memory, self.slot(i & mask)).state;
+        let mark = |memory: &mut [u8], i: u32, state: u32| {
+            let at = self.slot(i & mask);
+            memory[at..at + 4].copy_from_slice(&state.to_le_bytes());
+        };
+        if state(memory, index.wrapping_add(1)) == slot_state::EMPTY {
+            // A search that came this far ends at the next slot anyway, and so do those that began before.
+            mark(memory, index, slot_state::EMPTY);
+            for back in 1..self.header.capacity {
+                let before = index.wrapping_sub(back);
+                if state(memory, before) != slot_state::DELETED {
+                    break;
+                }
+                mark(memory, before, slot_state::EMPTY);
+            }
+        } else {
+            mark(memory, index, slot_state::DELETED);
+        }
+        self.header.count = self.header.count.saturating_sub(1);
+        self.write_header(memory);
+        Some(value)
+    }
+
+    /// Empties every slot.
+    pub(crate) fn clear(mut self, memory: &mut [u8]) {
+        for i in 0..self.header.capacity {
+            let slot = self.slot(i);
+            memory[slot..slot + 4].copy_from_slice(&slot_state::EMPTY.to_le_bytes());
+        }
+        self.header.count = 0;
+        self.write_header(memory);
+    }
+
+    /// Returns all slots, empty ones among them.
+    pub(crate) fn slots<'a>(&self, memory: &'a [u8]) -> &'a [u8] {
+        let start = self.header.slots_ptr as usize;
+        &memory[start..start + (u64::from(self.header.capacity) * self.header.slot_size()) as usize]
     }
 }
 

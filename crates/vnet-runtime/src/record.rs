@@ -47,6 +47,19 @@ impl Record {
         })
     }
 
+    /// Returns the record of bytes that nobody described.
+    pub(crate) fn bytes(size: u32) -> Record {
+        Record {
+            text: format!("bytes[{size}]"),
+            size: u64::from(size),
+            fields: vec![RecordField {
+                name: String::new(),
+                ty: FieldType::Bytes(size),
+                offset: 0,
+            }],
+        }
+    }
+
     /// Returns the fields but for padding, in order.
     #[must_use]
     pub fn fields(&self) -> &[RecordField] {

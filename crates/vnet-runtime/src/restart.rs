@@ -52,7 +52,10 @@ impl Stage {
         if let Some(table) = instance.maps {
             self.maps = maps::save(instance.memory(), table);
         }
-        self.idle = Some(instance.retire());
+        let mut host = instance.retire();
+        // A fresh instance is configured again, and sets its timers again.
+        host.asked.timers.clear();
+        self.idle = Some(host);
     }
 
     fn settle_failure(&mut self, failure: &Failure, frame: &[u8]) -> bool {

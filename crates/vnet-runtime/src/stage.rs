@@ -48,8 +48,10 @@ pub struct Stage {
     pub(crate) last_fault: Option<FaultReport>,
     /// Whose pages the arena is, while others share it.
     pub(crate) shared: Option<SharedArena>,
+    /// Whether the plugin may set timers or send frames of its own.
+    pub(crate) may_ask: bool,
     reader: LogReader,
-    runner: Runner,
+    pub(crate) runner: Runner,
 }
 
 impl std::fmt::Debug for Stage {
@@ -76,6 +78,7 @@ impl Stage {
             .runner()
             .map_err(|error| Refusal::new(format!("cannot start the epoch thread: {error}")).of(name))?;
         let reader = host.log.reader();
+        let may_ask = host.granted.timer || host.granted.inject;
         runner.enter();
         let started = Instance::start(module, Box::new(host));
         runner.leave();
@@ -104,6 +107,7 @@ impl Stage {
             maps: Vec::new(),
             last_fault: None,
             shared: None,
+            may_ask,
             reader,
             runner,
         })
@@ -183,7 +187,12 @@ impl Stage {
             tx: tally.tx,
             appended: tally.appended,
             drops: tally.drops(&self.module.manifest().reasons),
-            faults: tally.faults(host.map_or(0, |host| host.bad_pointers)),
+            injected: host.map_or(0, |host| host.asked.taken),
+            timer_calls: tally.timer_calls,
+            faults: tally.faults(
+                host.map_or(0, |host| host.bad_pointers),
+                host.map_or(0, |host| host.asked.full),
+            ),
             restarts: tally.restarts,
             runs: tally.runs,
             guest_ns: (ns_per_packet * tally.packets_in as f64) as u64,
@@ -214,7 +223,7 @@ impl Stage {
         }
     }
 
-    fn host(&self) -> Option<&Host> {
+    pub(crate) fn host(&self) -> Option<&Host> {
         match &self.instance {
             Some(instance) => Some(&instance.store.data().host),
             None => self.idle.as_deref(),

@@ -27,10 +27,14 @@ pub struct StageStats {
     pub tx: u64,
     /// Frames the plugin made, those dropped for a bad descriptor included.
     pub appended: u64,
+    /// Frames the plugin sent by `inject`.
+    pub injected: u64,
+    /// Calls for timers.
+    pub timer_calls: u64,
     /// Drops by reason: the manifest's text of a plugin's code, `drop` for none, `other` for an undeclared one, and the host's own reasons.
     pub drops: BTreeMap<String, u64>,
     /// Broken rules: `trap`, `timeout` and `error` (negative answer), which replace the instance; `bad_desc`,
-    /// `bad_verdict`, `bad_port`, `bad_append` and `bad_pointer`, which do not.
+    /// `bad_verdict`, `bad_port`, `bad_append` and `bad_pointer`, which do not, and `inject_full`.
     pub faults: BTreeMap<String, u64>,
     /// Fresh instances made after a fault.
     pub restarts: u64,

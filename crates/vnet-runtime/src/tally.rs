@@ -26,6 +26,7 @@ pub(crate) struct Tally {
     pub(crate) tx: u64,
     pub(crate) appended: u64,
     pub(crate) restarts: u64,
+    pub(crate) timer_calls: u64,
     pub(crate) runs: u64,
     pub(crate) timed_ns: u64,
     pub(crate) timed_packets: u64,
@@ -107,7 +108,7 @@ impl Tally {
     }
 
     /// Returns the faults by name; those that never happened are left out.
-    pub(crate) fn faults(&self, bad_pointers: u64) -> BTreeMap<String, u64> {
+    pub(crate) fn faults(&self, bad_pointers: u64, inject_full: u64) -> BTreeMap<String, u64> {
         let names = [
             "trap",
             "timeout",
@@ -118,13 +119,14 @@ impl Tally {
             "bad_append",
             "bad_delay",
             "bad_pointer",
+            "inject_full",
         ];
         let counts = self
             .failures
             .iter()
             .chain(&self.offences)
             .copied()
-            .chain([bad_pointers]);
+            .chain([bad_pointers, inject_full]);
         names
             .iter()
             .zip(counts)

@@ -234,7 +234,10 @@ impl AttachmentInner {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn on_pipeline<T>(&self, use_it: impl Fn(&Pipeline, StageId) -> Result<T, Error>) -> Result<T, Error> {
+    pub(crate) fn on_pipeline<T>(
+        &self,
+        use_it: impl Fn(&Pipeline, StageId) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let ended = || Error::Closed {
             what: format!("what plugin {} was attached to", self.name),
         };

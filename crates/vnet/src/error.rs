@@ -106,6 +106,24 @@ pub enum Error {
         /// Which step, and the time it had.
         message: String,
     },
+    /// A plugin has no map of that name.
+    #[error("{what}")]
+    NoSuchMap {
+        /// Name of the plugin.
+        plugin: String,
+        /// Sentence that names the map and those there are.
+        what: String,
+    },
+    /// A plugin's map is full, broken, or not there while the plugin is out of service.
+    #[error("{what}")]
+    Map {
+        /// Name of the plugin.
+        plugin: String,
+        /// Sentence that names the map and what is wrong.
+        what: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
     /// This version of vnet, or this kernel, cannot do it.
     #[error("{what}")]
     Unsupported {
@@ -153,6 +171,10 @@ pub enum ErrorKind {
     PluginTrap,
     /// `vnet.PluginTimeout`
     PluginTimeout,
+    /// `vnet.NoSuchMap`
+    NoSuchMap,
+    /// `vnet.MapError`
+    Map,
     /// `vnet.Unsupported`
     Unsupported,
     /// `vnet.SystemFailure`
@@ -176,6 +198,8 @@ impl Error {
             Error::PluginRejected { .. } => ErrorKind::PluginRejected,
             Error::PluginTrap { .. } => ErrorKind::PluginTrap,
             Error::PluginTimeout { .. } => ErrorKind::PluginTimeout,
+            Error::NoSuchMap { .. } => ErrorKind::NoSuchMap,
+            Error::Map { .. } => ErrorKind::Map,
             Error::Unsupported { .. } => ErrorKind::Unsupported,
             Error::System { .. } => ErrorKind::System,
         }
@@ -189,6 +213,7 @@ impl Error {
             Error::Invalid { hint, .. }
             | Error::NotFound { hint, .. }
             | Error::PluginRejected { hint, .. }
+            | Error::Map { hint, .. }
             | Error::Unsupported { hint, .. }
             | Error::System { hint, .. } => hint.as_deref(),
             Error::Busy { owner: Some(_), .. } => Some("end that process, or choose another name"),

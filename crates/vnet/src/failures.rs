@@ -5,7 +5,7 @@ use std::io;
 use vnet_datapath::EngineError;
 use vnet_lab::LabError;
 use vnet_netlink::NetlinkError;
-use vnet_runtime::PluginError;
+use vnet_runtime::{MapError, PluginError};
 use vnet_sandbox::SandboxError;
 use vnet_sys::SysError;
 use vnet_topology::TopologyError;
@@ -48,6 +48,32 @@ fn privilege(what: String, needs: &str, fix: String) -> Error {
         what,
         reason: format!("this needs {needs}"),
         fix,
+    }
+}
+
+impl From<MapError> for Error {
+    fn from(error: MapError) -> Self {
+        let what = error.to_string();
+        let (plugin, hint) = match error {
+            MapError::Size { .. } => return Error::Invalid { what, hint: None },
+            MapError::Unknown { plugin, .. } => return Error::NoSuchMap { plugin, what },
+            MapError::Broken { plugin, .. } => (
+                plugin,
+                "the plugin overwrote it: look for a write outside its own tables",
+            ),
+            MapError::Full { plugin, .. } => {
+                (plugin, "take keys out first, or give the plugin a larger table")
+            }
+            MapError::OutOfService { plugin, .. } => (
+                plugin,
+                "wait for its restart: `stats.state` says \"running\" then",
+            ),
+        };
+        Error::Map {
+            plugin,
+            what,
+            hint: Some(hint.into()),
+        }
     }
 }
 

@@ -34,6 +34,7 @@ mod error;
 mod failures;
 mod fork;
 mod logs;
+mod maps;
 mod netns;
 mod network;
 mod open;
@@ -77,7 +78,10 @@ pub use vnet_lab::{
     PingReport,
 };
 pub use vnet_packet::{Layer, summary};
-pub use vnet_runtime::{CheckOptions, CheckReport, FaultReport, OnFault, StageStats, Trip};
+pub use vnet_runtime::{
+    CheckOptions, CheckReport, FaultReport, FieldType, MapCopy, MapInfo, OnFault, Record, RecordField,
+    StageStats, Trip,
+};
 pub use vnet_sandbox::{
     Child, ExecRequest, LabDescription, LabEntry, SocketSpec, Stale, Stdio, labs, set_helper_path,
 };

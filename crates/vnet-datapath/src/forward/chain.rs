@@ -228,7 +228,7 @@ fn move_on(stage: &mut StageBox, heir: &mut StageBox, visit: Visit, layer: Layer
         }
         let arrival = Arrival {
             port: visit.port,
-            flags: visit.flags,
+            flags: visit.flags | meta.flags(),
             ts_ns: frame.ts_ns,
             path: meta.path,
         };

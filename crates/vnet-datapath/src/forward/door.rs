@@ -166,7 +166,7 @@ impl Forwarder {
         };
         let arrival = Arrival {
             port: hop.port,
-            flags: hop.flags,
+            flags: hop.flags | parcel.meta.flags(),
             ts_ns: parcel.ts_ns,
             path: path as u32,
         };

@@ -279,9 +279,10 @@ impl Forwarder {
         self.lines.note_due(DELAYED);
     }
 
-    /// When frames are to be released.
+    /// When frames are to be released, or timers of plugins come.
     pub(crate) fn next_due(&self) -> Option<u64> {
-        self.lines.due.first().map(|(due, _)| due)
+        let firsts = [self.lines.due.first(), self.timers.first()];
+        firsts.into_iter().flatten().map(|(due, _)| due).min()
     }
 
     /// Carries on what is due; bounded, so that more may be.
@@ -294,6 +295,10 @@ impl Forwarder {
             }
         }
         self.finish_release();
+        self.fire_timers(now);
+        if let Some(sink) = &mut self.sink {
+            sink.ring();
+        }
     }
 
     fn finish_release(&mut self) {
@@ -420,6 +425,14 @@ impl Forwarder {
             self.release_one(number, due);
         }
         self.lines.is_catching_up = false;
+    }
+
+    /// Where timestamps are the clock: carries on what lines and plugins hold until some time.
+    pub(super) fn run_lines_to(&mut self, until: u64) {
+        if self.lines.is_virtual {
+            self.run_to(until);
+            self.finish_release();
+        }
     }
 
     /// Where timestamps are the clock and no frame will come any more: carries on all that is held.

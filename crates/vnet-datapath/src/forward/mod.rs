@@ -1,3 +1,4 @@
+mod asked;
 mod chain;
 mod delayed;
 mod door;
@@ -24,10 +25,11 @@ mod speed;
 use std::collections::VecDeque;
 
 use vnet_packet::Layer;
-use vnet_runtime::StageStats;
+use vnet_runtime::{Injected, StageStats};
 
 use crate::cause::Causes;
 use crate::clock::Clock;
+use crate::deadlines::Deadlines;
 use crate::fdb::Fdb;
 use crate::frame::{Accepts, Meta};
 use crate::path::{End, Hop, Path, Places, Shape, arriving};
@@ -54,7 +56,7 @@ pub(crate) struct Parcel {
 pub(crate) struct Ledger {
     /// Frames handed in by `send`.
     pub sent_in: u64,
-    /// Frames appended by plugins.
+    /// Frames appended or injected by plugins.
     pub appended: u64,
     /// Frames added by software segmentation, beyond the one each was cut from.
     pub segmented: u64,
@@ -83,6 +85,10 @@ pub(crate) struct Forwarder {
     /// What a switch has learned; empty and unused elsewhere.
     pub fdb: Option<Fdb>,
     pub lines: Lines,
+    /// When the first timer of a stage, by index, comes.
+    timers: Deadlines,
+    /// Empty between two collections of what plugins made.
+    injected: Injected,
     /// Numbers of the ports that are not vacant.
     live: Vec<usize>,
     stages: Vec<Option<Box<StageBox>>>,
@@ -128,6 +134,8 @@ impl Forwarder {
             recordings: Recordings::default(),
             fdb: (shape == Shape::Switch).then(Fdb::new),
             lines: Lines::default(),
+            timers: Deadlines::default(),
+            injected: Injected::default(),
             live: Vec::with_capacity(ports.len()),
             stages: Vec::new(),
             busy: VecDeque::new(),
@@ -179,6 +187,7 @@ impl Forwarder {
         self.ports[port].recorded.clear();
         self.ports[port].stamp_arrivals(None);
         for (stage, _) in std::mem::take(&mut self.places.ports[port].device) {
+            self.timers.set(stage, None);
             if let Some(mut stage) = self.stages[stage].take() {
                 stage.stage.unshare_arena();
                 self.ports[port].attached.push(stage);
@@ -213,6 +222,11 @@ impl Forwarder {
             _ => self.rebuild(),
         }
         self.share_arenas();
+        if let Some(clock) = self.clock {
+            self.now = clock.now();
+            self.note_asked(index, 0);
+            self.settle_turns();
+        }
         id
     }
 
@@ -221,6 +235,7 @@ impl Forwarder {
         let index = self.index(id)?;
         let mut stage = self.stages[index].take()?;
         stage.stage.unshare_arena();
+        self.timers.set(index, None);
         self.places.remove(index);
         self.rebuild();
         self.share_arenas();
@@ -229,6 +244,14 @@ impl Forwarder {
 
     pub(crate) fn stage(&self, id: StageId) -> Option<&StageBox> {
         self.stages.iter().flatten().find(|s| s.id == id).map(|s| &**s)
+    }
+
+    pub(crate) fn stage_mut(&mut self, id: StageId) -> Option<&mut StageBox> {
+        self.stages
+            .iter_mut()
+            .flatten()
+            .find(|s| s.id == id)
+            .map(|s| &mut **s)
     }
 
     pub(crate) fn all_stats(&self) -> Vec<StageStats> {

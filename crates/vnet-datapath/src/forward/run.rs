@@ -56,10 +56,15 @@ impl Forwarder {
                 meta.len = frame.len;
             }
             plugin.run(frames);
+            let has_asked = plugin.has_asked();
+            let turns = if has_asked { turned(metas) } else { 0 };
             next = self.hand_over(&mut stage);
             if !stage.metas.is_empty() {
                 self.disperse(&mut stage, first);
                 stage.clear();
+            }
+            if has_asked {
+                self.collect(index, &mut stage, turns);
             }
         }
         self.stages[index] = Some(stage);
@@ -196,4 +201,10 @@ impl Forwarder {
             self.scratch.spare_turns = turns;
         }
     }
+}
+
+/// Returns how often the most turned of some frames was turned round.
+#[cold]
+fn turned(metas: &[Meta]) -> u8 {
+    metas.iter().map(|meta| meta.turns).max().unwrap_or(0)
 }

@@ -290,6 +290,19 @@ impl Pipeline {
             .ok_or_else(|| self.no_stage())
     }
 
+    /// Does something with a stage on the worker, between two batches, and returns the answer. Frames wait meanwhile.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchStage`], [`EngineError::Ended`].
+    pub fn on_stage<T: Send + 'static>(
+        &self,
+        id: StageId,
+        job: impl FnOnce(&mut Stage) -> T + Send + 'static,
+    ) -> Result<T, EngineError> {
+        self.ask(move |worker| worker.forwarder.stage_mut(id).map(|s| job(&mut s.stage)))?
+            .ok_or_else(|| self.no_stage())
+    }
+
     /// Returns the numbers of the whole pipeline.
     ///
     /// # Errors

@@ -18,6 +18,10 @@ pub(crate) struct Replay {
     originals: Option<VecDeque<(u64, Vec<u8>)>>,
     /// How many of those at most.
     remembered: usize,
+    /// Whether each frame is a batch of its own.
+    is_alone: bool,
+    /// What was read ahead; its bytes lie in `record`.
+    ahead: Option<Result<Option<pcap::Record>, pcap::CaptureError>>,
     pub(crate) outcome: Outcome,
 }
 
@@ -63,14 +67,32 @@ impl Replay {
             next: 1,
             originals: (remembered > 0).then(VecDeque::new),
             remembered,
+            is_alone: false,
+            ahead: None,
             outcome: Outcome::default(),
+        }
+    }
+
+    /// Has the next frame be the only one of its batch, and returns its time; `None` at the end.
+    pub(crate) fn next_alone(&mut self) -> Option<u64> {
+        self.is_alone = true;
+        if self.ahead.is_none() {
+            self.ahead = Some(self.reader.next(&mut self.record));
+        }
+        match &self.ahead {
+            Some(Ok(Some(record))) => Some(record.ts_ns),
+            _ => None,
         }
     }
 
     pub(crate) fn recv(&mut self, landing: &mut Landing<'_>, counters: &mut Counters) -> Got {
         let mut any = false;
-        while !landing.is_full() {
-            let record = match self.reader.next(&mut self.record) {
+        while !landing.is_full() && !(any && self.is_alone) {
+            let record = match self
+                .ahead
+                .take()
+                .unwrap_or_else(|| self.reader.next(&mut self.record))
+            {
                 Ok(Some(record)) => record,
                 Ok(None) => return if any { Got::Empty } else { Got::Gone },
                 Err(error) => {

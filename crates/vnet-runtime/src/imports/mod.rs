@@ -6,7 +6,7 @@ mod vnet;
 mod wasi;
 
 use vnet_abi::signature::{Signature, ValType as AbiType};
-use vnet_abi::{IMPORT_MODULE, import};
+use vnet_abi::{IMPORT_MODULE, export, import};
 use wasmtime::{ExternType, FuncType, Linker, Module, ValType};
 
 use crate::error::Refusal;
@@ -42,7 +42,16 @@ pub(crate) fn check(module: &Module, manifest: &Manifest, form: Form) -> Result<
                 .hint("a plugin may import functions only, and defines and exports its own memory"));
         };
         match import.module() {
-            IMPORT_MODULE => check_vnet(import.name(), &found, manifest, form)?,
+            IMPORT_MODULE => {
+                check_vnet(import.name(), &found, manifest, form)?;
+                if import.name() == vnet_abi::import::TIMER && module.get_export(export::ON_TIMER).is_none() {
+                    return Err(
+                        Refusal::new("imports vnet.timer and does not export vnet_on_timer").hint(
+                            "export vnet_on_timer(id: i32, now_ns: i64): it is called when a timer comes",
+                        ),
+                    );
+                }
+            }
             wasi::MODULE => wasi::check(import.name(), &found)?,
             abort::MODULE => abort::check(import.name(), &found)?,
             "vnet2" => {
@@ -69,11 +78,6 @@ fn check_vnet(name: &str, found: &FuncType, manifest: &Manifest, form: Form) -> 
     }
     if let Some(signature) = import::GRANTED.iter().find(|signature| signature.name == name) {
         same_type("imports", &format!("vnet.{name}"), found, signature)?;
-        if name != import::RANDOM {
-            return Err(Refusal::new(format!(
-                "imports vnet.{name}, which is not in this version"
-            )));
-        }
         if !manifest.capabilities.iter().any(|capability| capability == name) {
             return Err(Refusal::new(format!(
                 "imports vnet.{name} without asking for it in its manifest"

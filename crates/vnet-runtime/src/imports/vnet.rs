@@ -1,10 +1,13 @@
 //! The functions of import module `vnet`.
 
-use vnet_abi::{CONFIG_VALUE_ABSENT, IMPORT_MODULE, LOG_MAX, import};
+use vnet_abi::{CONFIG_VALUE_ABSENT, IMPORT_MODULE, LOG_MAX, MTU_EXTRA, import};
 use wasmtime::{Caller, Linker};
 
 use super::pointer::{bytes, range, split};
 use crate::guest::Guest;
+
+/// Longest frame a plugin may send: 64 KiB with an Ethernet header and two tags.
+const FRAME_MAX: usize = 65_536 + MTU_EXTRA;
 
 /// What an import with a result answers to a bad pointer.
 const BAD: i32 = -1;
@@ -18,6 +21,8 @@ pub(crate) fn define(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     linker.func_wrap(IMPORT_MODULE, import::CONFIG_INT, config_int)?;
     linker.func_wrap(IMPORT_MODULE, import::CONFIG_STR, config_str)?;
     linker.func_wrap(IMPORT_MODULE, import::RANDOM, random)?;
+    linker.func_wrap(IMPORT_MODULE, import::TIMER, timer)?;
+    linker.func_wrap(IMPORT_MODULE, import::INJECT, inject)?;
     Ok(())
 }
 
@@ -113,4 +118,33 @@ fn config_str(mut caller: Caller<'_, Guest>, key_ptr: i32, key_len: i32, buf: i3
 
 fn random(mut caller: Caller<'_, Guest>) -> i64 {
     caller.data_mut().host.random.next() as i64
+}
+
+fn timer(mut caller: Caller<'_, Guest>, id: i32, after_ns: i64) {
+    let guest = caller.data_mut();
+    let now = (!guest.starting).then_some(guest.now_ns);
+    let host = &mut guest.host;
+    host.asked.is_set = true;
+    if !host.asked.timers.set(id as u32, after_ns, now) {
+        host.bad_pointers += 1;
+    }
+}
+
+fn inject(mut caller: Caller<'_, Guest>, port: i32, ptr: i32, len: i32) -> i32 {
+    let Some((memory, guest)) = split(&mut caller) else {
+        return BAD;
+    };
+    let host = &mut guest.host;
+    let frame = bytes(memory, ptr, len).filter(|frame| (host.frame_min..=FRAME_MAX).contains(&frame.len()));
+    let port = u16::try_from(port).ok().filter(|port| *port < host.ports);
+    let (Some(frame), Some(port)) = (frame, port) else {
+        host.bad_pointers += 1;
+        return BAD;
+    };
+    if !host.asked.injected.push(port, frame) {
+        host.asked.full += 1;
+        return BAD;
+    }
+    host.asked.taken += 1;
+    0
 }

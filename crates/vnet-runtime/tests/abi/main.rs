@@ -9,6 +9,7 @@ mod chaos;
 mod check;
 mod config;
 mod faults;
+mod grants;
 mod hostile;
 mod imports;
 mod limits;
