@@ -41,6 +41,7 @@ rust_plugins=(
 c_plugins=(
   drop_bcast/drop_bcast.c:examples/drop_bcast_c.wasm
   examples/first.c:examples/first.wasm
+  examples/keepalive.c:examples/keepalive.wasm
   examples/vlan_pop.c:examples/vlan_pop.wasm
   examples/vlan_push.c:examples/vlan_push.wasm
 )

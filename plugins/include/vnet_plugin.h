@@ -90,6 +90,11 @@ VN__IMPORT(set_len) void vn_simple_len(u32 len); /* simple form: shortens or len
 VN__IMPORT(config_int) i64 vn__config_int(const char *key, u32 len, i64 otherwise);
 VN__IMPORT(config_str) i32 vn__config_str(const char *key, u32 len, char *buf, u32 cap);
 
+/* Only what the manifest asks for in "capabilities" and the operator grants: */
+VN__IMPORT(random) u64 vn_random(void);
+VN__IMPORT(inject) i32 vn_inject(i32 port, const u8 *frame, u32 len); /* 0, or -1: no such port, bad length, too many wait */
+VN__IMPORT(timer) void vn_timer(i32 id, i64 after_ns); /* calls VNET_TIMER's function once; negative takes it back */
+
 /* The length of a literal is known when compiling: nothing is counted at run time. */
 #define VN_LOG(level, text) vn_log((level), (text), (u32)__builtin_strlen(text))
 #define VN_COUNTER(name) vn_counter((name), (u32)__builtin_strlen(name))
@@ -291,6 +296,11 @@ VN__INLINE vn_desc *vn_append(void) {
 #define VNET_CONFIGURE(fn)                                                                                 \
   VN_EXPORT(vnet_configure) i32 vnet_configure(const char *json, u32 len);                                 \
   i32 vnet_configure(const char *json, u32 len) { return fn(json, len); }
+
+/* Makes `void fn(i32 id, u64 now_ns)` the function that is called when a timer comes. */
+#define VNET_TIMER(fn)                                                                                     \
+  VN_EXPORT(vnet_on_timer) void vnet_on_timer(i32 id, u64 now_ns);                                         \
+  void vnet_on_timer(i32 id, u64 now_ns) { fn(id, now_ns); }
 
 /* The manifest, a custom section. As a C string, VNET_MANIFEST("{\"name\": \"x\"}"), or as plain JSON,
  * VNET_MANIFEST_JSON({"name": "x"}). By assembly: clang 14's section attribute makes no custom section. */

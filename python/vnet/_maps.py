@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import ItemsView, Iterator, Mapping, MutableMapping, ValuesView
 from typing import Any
 
 from vnet import _vnet
+from vnet._html import Html, faint, table
 from vnet._record import Record
+from vnet._shown import Shown, headed, titled
 
 __all__ = ["Map", "Maps"]
 
@@ -15,7 +16,7 @@ _ROWS = 20
 """Entries a repr shows."""
 
 
-class Map(MutableMapping[Any, Any]):
+class Map(Shown, MutableMapping[Any, Any]):
     """A table of a running plugin, such as ``flt.maps["macs"]``: a mapping that reads and writes the plugin's own memory.
 
     Keys and values are what the plugin's manifest says they are: a number, an :mod:`ipaddress` address, a MAC address or another
@@ -100,19 +101,15 @@ class Map(MutableMapping[Any, Any]):
             lines.append(f"... and {count - len(rows)} more")
         return "\n".join(lines)
 
-    def _repr_html_(self) -> str:
-        heads, rows, count = self._table()
-
-        def line(tag: str, cells: list[str]) -> str:
-            return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-        more = f"<p>... and {count - len(rows)} more</p>" if count > len(rows) else ""
-        caption = f"<caption>{html.escape(self.name)}: {count} of at most {self.capacity} entries</caption>"
-        body = "".join(line("td", row) for row in rows)
-        return f"<table>{caption}<thead>{line('th', heads)}</thead><tbody>{body}</tbody></table>{more}"
+    def _html(self) -> Html:
+        entries = self.snapshot()
+        heads = [name or what for record, what in ((self._key, "key"), (self._value, "value")) for name in record.names]
+        rows = [self._key.cells(key) + self._value.cells(value) for key, value in entries.items()]
+        count = faint(f"{len(rows)} of at most {self.capacity} entries")
+        return titled(self, headed(self, self.name, count), table(heads, rows, label=f"entries of {self.name}"))
 
 
-class Maps(Mapping[str, Map]):
+class Maps(Shown, Mapping[str, Map]):
     """The maps of a plugin by name. An unknown name is a KeyError that lists the known ones."""
 
     __slots__ = ("_native",)
@@ -135,6 +132,10 @@ class Maps(Mapping[str, Map]):
         except Exception as error:
             return f"<vnet.Maps: {error}>"
         return f"<vnet.Maps {', '.join(f'{info[0]} ({info[4]} entries)' for info in maps) or 'none'}>"
+
+    def _html(self) -> Html:
+        rows = [(info[0], info[4], info[3]) for info in self._native.all()]
+        return titled(self, headed(self, "maps"), table(["map", "entries", "at most"], rows))
 
 
 def _plain(value: Any) -> Any:

@@ -94,10 +94,10 @@ class StageStats(_Value):
     """What one plugin has done.
 
     ``packets_in + appended == passed + dropped + redirected + tx``. ``drops`` counts by the plugin's own reasons, ``faults`` by
-    kind, ``counters`` are the plugin's own. ``injected`` are frames it sent by itself, ``timer_calls`` how often a timer woke it. ``state`` is ``"running"``, ``"backoff"`` (waits for a restart), ``"tripped"``
-    (out of service) or ``"half-open"`` (tried again after that). ``guest_ns`` is time spent in the guest, estimated from the
-    first 64 batches and every eighth of the rest, ``ns_per_packet`` the same per frame; ``logs_lost`` counts lines lost to the
-    rate limit.
+    kind, ``counters`` are the plugin's own. ``injected`` are frames it sent by itself, ``timer_calls`` how often a timer called
+    it. ``state`` is ``"running"``, ``"backoff"`` (waits for a restart), ``"tripped"`` (out of service) or ``"half-open"`` (tried
+    again after that). ``guest_ns`` is time spent in the guest, estimated from the first 64 batches and every eighth of the rest,
+    ``ns_per_packet`` the same per frame; ``logs_lost`` counts lines lost to the rate limit.
     """
 
     name: str

@@ -52,6 +52,30 @@ pub(crate) struct PluginOptions {
     /// What happens to packets while a plugin cannot run [default: the plugin's own choice, else closed]
     #[arg(long, value_enum, value_name = "POLICY")]
     pub on_fault: Option<Policy>,
+    /// Capability the plugins get where they ask for it; repeated for more
+    #[arg(long = "grant", value_name = "CAPABILITY")]
+    pub grants: Vec<Grant>,
+}
+
+/// `--grant`
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Grant {
+    /// Random numbers
+    Random,
+    /// Frames of their own
+    Inject,
+    /// Calls at a time
+    Timer,
+}
+
+/// Returns capabilities by the names plugins have for them.
+pub(crate) fn granted(grants: &[Grant]) -> Vec<String> {
+    let name = |grant: &Grant| match grant {
+        Grant::Random => "random",
+        Grant::Inject => "inject",
+        Grant::Timer => "timer",
+    };
+    grants.iter().map(|grant| name(grant).to_owned()).collect()
 }
 
 /// `--on-fault`
@@ -78,6 +102,7 @@ impl PluginOptions {
         let on_fault = self.on_fault.map(OnFault::from);
         self.plugins.iter().map(move |plugin| Plugin {
             on_fault,
+            grants: granted(&self.grants),
             ..plugin.clone()
         })
     }

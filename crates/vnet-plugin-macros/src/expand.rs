@@ -43,6 +43,20 @@ pub fn plugin(options: &Options, function: &ItemFn) -> Result<TokenStream> {
         }
     });
 
+    let timer = options.timer.as_ref().map(|timer| {
+        quote! {
+            const _: fn(u32, u64) = #timer;
+
+            #[cfg(target_arch = "wasm32")]
+            const _: () = {
+                #[unsafe(no_mangle)]
+                extern "C" fn vnet_on_timer(id: u32, now_ns: u64) {
+                    ::vnet_plugin::rt::on_timer(id, now_ns, #timer);
+                }
+            };
+        }
+    });
+
     let maps = (!options.maps.is_empty()).then(|| {
         let count = options.maps.len();
         let each = options
@@ -97,6 +111,8 @@ pub fn plugin(options: &Options, function: &ItemFn) -> Result<TokenStream> {
         };
 
         #configure
+
+        #timer
 
         #maps
     })

@@ -35,7 +35,8 @@ use syn::{ItemFn, parse_macro_input};
 /// | `counters` | counters that are shown before their first addition | |
 /// | `config` | JSON schema of the configuration, as a string | anything goes |
 /// | `configure` | `fn(&Config<'_>) -> Result<(), &'static str>`, called once before the first frame | |
-/// | `capabilities` | what the operator must grant | |
+/// | `capabilities` | what the operator must grant: `"timer"`, `"inject"`, `"random"` | |
+/// | `timer` | `fn(id: u32, now_ns: u64)`, called when a timer comes | |
 /// | `maps` | names of the static `Map`s that the host sees, with what their bytes mean: `{"macs": MACS("mac: mac, vlan: be16" => "port: u16")}`; plain `{"macs": MACS}` shows bytes | |
 /// | `on_fault` | `"closed"` (drop) or `"open"` (pass) while no instance runs | the host's: closed |
 /// | `ring_len` | descriptors; half of them are a batch | 128 |

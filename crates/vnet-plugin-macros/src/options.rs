@@ -11,7 +11,7 @@ use crate::maps::{self, MapOption};
 /// Bytes that ring and arena may take: the host's cap on a guest's memory is 16 MiB.
 const STORE_MAX: usize = 14 << 20;
 const GSO_SLOT_MIN: usize = 65_536 + 256;
-const OPTIONS: [&str; 16] = [
+const OPTIONS: [&str; 17] = [
     "gso",
     "csum",
     "pure",
@@ -26,6 +26,7 @@ const OPTIONS: [&str; 16] = [
     "configure",
     "on_fault",
     "maps",
+    "timer",
     "ring_len",
     "slot_len",
 ];
@@ -46,6 +47,7 @@ pub struct Options {
     pub config: Option<LitStr>,
     pub on_fault: Option<LitStr>,
     pub configure: Option<Path>,
+    pub timer: Option<Path>,
     pub maps: Vec<MapOption>,
     ring_len: Option<usize>,
     slot_len: Option<usize>,
@@ -71,6 +73,13 @@ impl Options {
             return Err(Error::new(
                 span,
                 format!("`gso` takes a `slot_len` of {GSO_SLOT_MIN} or more"),
+            ));
+        }
+        let has_timer = self.capabilities.iter().any(|name| name.value() == "timer");
+        if self.timer.is_some() && !has_timer {
+            return Err(Error::new(
+                span,
+                "`timer` needs the capability: add `capabilities = [\"timer\"]`",
             ));
         }
         let store = self.ring_len() * (self.slot_len() + 40);
@@ -131,6 +140,7 @@ impl Options {
             "config" => self.config = Some(json(input)?),
             "on_fault" => self.on_fault = Some(one_of(input.parse()?, &["closed", "open"])?),
             "configure" => self.configure = Some(input.parse()?),
+            "timer" => self.timer = Some(input.parse()?),
             "maps" => self.maps = maps::parse(input)?,
             "ring_len" => self.ring_len = Some(number(input, 8, 1024, 1)?),
             "slot_len" => self.slot_len = Some(number(input, 192, STORE_MAX, 64)?),
@@ -264,6 +274,7 @@ mod tests {
             (r#"maps = {"a": A("k: u8" => "v: u8, v: u8")}"#, "two fields"),
             (r#"config = "{""#, "not a JSON object"),
             (r#"config = "[]""#, "not a JSON object"),
+            ("timer = tick", "capabilities = [\"timer\"]"),
             ("slot_len = 200", "a multiple of 64"),
             ("ring_len = 7", "8 to 1024"),
             ("gso, slot_len = 2112", "65792 or more"),

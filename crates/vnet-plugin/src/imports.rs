@@ -10,6 +10,9 @@ mod place {
             pub safe fn count(id: i32, n: u64);
             pub safe fn config_int(key: *const u8, len: usize, otherwise: i64) -> i64;
             pub safe fn config_str(key: *const u8, len: usize, buf: *mut u8, cap: usize) -> i32;
+            pub safe fn timer(id: i32, after_ns: i64);
+            pub safe fn inject(port: i32, frame: *const u8, len: usize) -> i32;
+            pub safe fn random() -> i64;
         }
     }
 
@@ -37,11 +40,28 @@ mod place {
     pub(crate) fn config_str(key: &str, buf: &mut [u8]) -> i32 {
         vnet::config_str(key.as_ptr(), key.len(), buf.as_mut_ptr(), buf.len())
     }
+
+    #[inline]
+    pub(crate) fn timer(id: i32, after_ns: i64) {
+        vnet::timer(id, after_ns);
+    }
+
+    #[inline]
+    pub(crate) fn inject(port: u16, frame: &[u8]) -> i32 {
+        vnet::inject(i32::from(port), frame.as_ptr(), frame.len())
+    }
+
+    #[inline]
+    pub(crate) fn random() -> u64 {
+        vnet::random() as u64
+    }
 }
 
 #[cfg(not(target_arch = "wasm32"))]
 mod place {
-    pub(crate) use crate::testing::host::{config_int, config_str, count, counter, log};
+    pub(crate) use crate::testing::host::{
+        config_int, config_str, count, counter, inject, log, random, timer,
+    };
 }
 
-pub(crate) use place::{config_int, config_str, count, counter, log};
+pub(crate) use place::{config_int, config_str, count, counter, inject, log, random, timer};

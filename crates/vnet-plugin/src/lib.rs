@@ -22,6 +22,7 @@
 //! - [`Flow`] is a packet's addresses, protocol and ports, [`Prefix`] an address with a length.
 //! - [`track`] says how far a conversation has come, and when a silent one is forgotten.
 //! - [`Counter`] counts, and [`info!`] and its siblings log.
+//! - [`timer`], [`inject`] and [`random`] are what an operator must grant.
 //! - [`append`] sends further frames: answers and copies.
 //! - [`neighbor`] answers and asks ARP and Neighbour Discovery.
 //! - [`wire`] and [`checksum`] are the views and sums of `vnet-packet`.
@@ -43,6 +44,7 @@ extern crate std;
 mod append;
 mod config;
 mod counter;
+mod granted;
 mod header;
 mod headroom;
 mod imports;
@@ -67,6 +69,7 @@ pub mod track;
 pub use append::{AppendError, append, append_to, append_with};
 pub use config::{Config, config_int, config_str};
 pub use counter::Counter;
+pub use granted::{inject, random, timer, timer_off};
 pub use headroom::NoRoom;
 pub use json::{Entries, Items, Value};
 pub use log::Level;

@@ -172,3 +172,10 @@ pub unsafe fn on_configure(
         }
     }
 }
+
+/// Tells the plugin that a timer came.
+#[inline(always)]
+pub fn on_timer(id: u32, now_ns: u64, timer: impl FnOnce(u32, u64)) {
+    timer(id, now_ns);
+    counter::flush();
+}

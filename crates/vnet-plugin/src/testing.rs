@@ -114,6 +114,23 @@ impl Host {
         configure(&Config::new(json)).map_err(ToString::to_string)
     }
 
+    /// Calls what a timer calls; the timers that were set are those of [`timers`](Host::timers).
+    pub fn fire(&mut self, timer: fn(u32, u64), id: u32, now_ns: u64) {
+        timer(id, now_ns);
+        crate::counter::flush();
+    }
+
+    /// Returns the timers that were set, by id, with how long they take in nanoseconds.
+    #[must_use]
+    pub fn timers(&self) -> BTreeMap<u32, i64> {
+        host::timers()
+    }
+
+    /// Takes the frames that the plugin sent by itself, each with its port.
+    pub fn take_injected(&mut self) -> Vec<(u16, Vec<u8>)> {
+        host::take_injected()
+    }
+
     /// Judges one frame that arrived on port 0.
     ///
     /// # Panics
@@ -259,6 +276,9 @@ pub(crate) mod host {
         config: String,
         logs: Vec<(i32, String)>,
         counters: Vec<(String, u64)>,
+        timers: BTreeMap<u32, i64>,
+        injected: Vec<(u16, Vec<u8>)>,
+        random: u64,
     }
 
     std::thread_local! {
@@ -309,6 +329,45 @@ pub(crate) mod host {
                 *sum = sum.wrapping_add(n);
             }
         });
+    }
+
+    pub(super) fn timers() -> BTreeMap<u32, i64> {
+        with(|state| state.timers.clone())
+    }
+
+    pub(super) fn take_injected() -> Vec<(u16, Vec<u8>)> {
+        with(|state| core::mem::take(&mut state.injected))
+    }
+
+    pub(crate) fn timer(id: i32, after_ns: i64) {
+        with(|state| {
+            if after_ns < 0 {
+                state.timers.remove(&(id as u32));
+            } else {
+                state.timers.insert(id as u32, after_ns);
+            }
+        });
+    }
+
+    pub(crate) fn inject(port: u16, frame: &[u8]) -> i32 {
+        with(|state| {
+            if frame.len() < 14 || state.injected.len() == 1024 {
+                return -1;
+            }
+            state.injected.push((port, frame.to_vec()));
+            0
+        })
+    }
+
+    /// SplitMix64: the same numbers for every new host.
+    pub(crate) fn random() -> u64 {
+        with(|state| {
+            state.random = state.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut mixed = state.random;
+            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            mixed ^ (mixed >> 31)
+        })
     }
 
     pub(crate) fn config_int(key: &str, otherwise: i64) -> i64 {

@@ -57,9 +57,6 @@ fn config_of(name: &str) -> Value {
         "shipped/stateful_firewall.wasm" => {
             json!({"zones": {"inside": [0], "outside": [1]}, "allow": [{"from": "inside", "to": "outside"}]})
         }
-        "shipped/acl.wasm" => {
-            json!({"rules": [{"action": "deny", "protocol": "tcp", "dst": "10.0.0.0/8", "dport": 22}]})
-        }
         _ => json!({}),
     }
 }

@@ -285,6 +285,8 @@ pub struct PluginUse {
     pub on_fault: Option<String>,
     /// `ingress`, `egress` or `both`.
     pub direction: Option<String>,
+    /// Capabilities it gets: `random`, `inject`, `timer`.
+    pub grants: Vec<String>,
 }
 
 impl PluginUse {
@@ -295,6 +297,7 @@ impl PluginUse {
             config: serde_json::Map::new(),
             on_fault: None,
             direction: None,
+            grants: Vec::new(),
         }
     }
 }

@@ -50,12 +50,14 @@ fn plugin() -> impl Strategy<Value = PluginUse> {
         vec((text(), json()), 0..3),
         option::of(select(vec!["closed", "open"])),
         option::of(select(vec!["ingress", "egress", "both"])),
+        vec(select(vec!["random", "inject", "timer"]), 0..3),
     )
-        .prop_map(|(plugin, config, on_fault, direction)| PluginUse {
+        .prop_map(|(plugin, config, on_fault, direction, grants)| PluginUse {
             plugin,
             config: config.into_iter().collect::<Map<_, _>>(),
             on_fault: on_fault.map(str::to_owned),
             direction: direction.map(str::to_owned),
+            grants: grants.into_iter().map(str::to_owned).collect(),
         })
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::Args;
 use vnet::{Attachment, Command, Netns, Network, NetworkSpec, OnFault, Popen, Process, StageStats, Stream};
 
-use crate::args::Policy;
+use crate::args::{Grant, Policy, granted};
 use crate::failure::Failure;
 use crate::foreground;
 use crate::labs;
@@ -34,6 +34,9 @@ pub(crate) struct Options {
     /// What happens to packets while one of these plugins cannot run [default: the plugin's own choice, else closed]
     #[arg(long, value_enum, value_name = "POLICY")]
     on_fault: Option<Policy>,
+    /// Capability that these plugins get where they ask for it; repeated for more
+    #[arg(long = "grant", value_name = "CAPABILITY")]
+    grants: Vec<Grant>,
     /// Name of the lab, for `vnet exec` and `vnet ls` [default: what the file says, else the file's name]
     #[arg(long)]
     name: Option<String>,
@@ -138,6 +141,7 @@ impl Lab {
         for (placed, place) in options.plugins.iter().zip(places) {
             let mut plugin = placed.plugin.clone();
             plugin.on_fault = options.on_fault.map(OnFault::from);
+            plugin.grants = granted(&options.grants);
             place.attach(&plugin)?;
         }
         let name = self.full_name()?;

@@ -164,6 +164,11 @@ impl Check<'_> {
                 let found = format!("direction = {direction:?}");
                 return Err(self.bad(subject, found, "\"ingress\", \"egress\" or \"both\""));
             }
+            let known = ["random", "inject", "timer"];
+            if let Some(unknown) = used.grants.iter().find(|name| !known.contains(&name.as_str())) {
+                let found = format!("grants = [{unknown:?}]");
+                return Err(self.bad(subject, found, "\"random\", \"inject\" or \"timer\""));
+            }
         }
         Ok(())
     }

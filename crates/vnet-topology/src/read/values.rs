@@ -163,7 +163,7 @@ pub(crate) fn plugins(cursor: &Cursor<'_>) -> Result<Vec<PluginUse>, TopologyErr
         if let Value::Text(text) = &element.item.value {
             return Ok(PluginUse::new(text));
         }
-        let fields = element.fields(&["plugin", "config", "on_fault", "direction"], EXPECTED)?;
+        let fields = element.fields(&["plugin", "config", "on_fault", "direction", "grants"], EXPECTED)?;
         let plugin = fields
             .get("plugin")
             .ok_or_else(|| element.missing("plugin", EXPECTED))?
@@ -180,6 +180,12 @@ pub(crate) fn plugins(cursor: &Cursor<'_>) -> Result<Vec<PluginUse>, TopologyErr
         }
         used.on_fault = text("on_fault")?;
         used.direction = text("direction")?;
+        if let Some(grants) = fields.get("grants") {
+            used.grants = texts(
+                grants,
+                "capabilities: a list of \"random\", \"inject\", \"timer\"",
+            )?;
+        }
         Ok(used)
     };
     cursor.one_or_more().into_iter().map(read).collect()

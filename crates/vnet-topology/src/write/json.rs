@@ -139,6 +139,9 @@ fn plugins(plugins: &[PluginUse]) -> Json {
         if let Some(direction) = &used.direction {
             map.insert("direction".into(), json!(direction));
         }
+        if !used.grants.is_empty() {
+            map.insert("grants".into(), json!(used.grants));
+        }
         Json::Object(map)
     };
     plugins.iter().map(write).collect()

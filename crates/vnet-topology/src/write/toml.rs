@@ -216,6 +216,9 @@ fn plugins(plugins: &[PluginUse], path: &str) -> Result<String, TopologyError> {
         for (name, text) in [("on_fault", &used.on_fault), ("direction", &used.direction)] {
             parts.extend(text.as_ref().map(|text| format!("{name} = {}", quote(text))));
         }
+        if !used.grants.is_empty() {
+            parts.push(format!("grants = {}", list(&used.grants)));
+        }
         written.push(format!("{{ {} }}", parts.join(", ")));
     }
     Ok(format!("[{}]", written.join(", ")))

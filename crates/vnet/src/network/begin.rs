@@ -132,6 +132,7 @@ fn plugin(declared: &PluginUse, directory: Option<&Path>) -> Result<Plugin, Erro
     Ok(Plugin {
         config: Config::Json(declared.config.clone().into()),
         on_fault: on_fault(declared)?,
+        grants: declared.grants.clone(),
         ..Plugin::new(source)
     })
 }
