@@ -219,6 +219,30 @@ fn random_needs_the_manifest_and_the_operator() {
     assert!(error.contains("unknown capability \"root\""), "{error}");
 }
 
+const WASI: &str = r#"
+    (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "args_sizes_get" (func $args_sizes (param i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "args_get" (func $args (param i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "environ_sizes_get" (func $environ_sizes (param i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "environ_get" (func $environ (param i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_fdstat_get" (func $fdstat (param i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+    (import "wasi_snapshot_preview1" "sched_yield" (func $yield (result i32)))
+    (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_prestat_get" (func $prestat (param i32 i32) (result i32)))
+    (data (i32.const 0) "\10\00\00\00\04\00\00\00\14\00\00\00\05\00\00\00one two \n")"#;
+
+/// Answers the value as the reason of a DROP.
+fn value_of(body: &str) -> u16 {
+    let body = format!("(i32.or (i32.const 1) (i32.shl {body} (i32.const 8)))");
+    match Rig::new(&simple(WASI, &body)).one(&[1; 60]).fate {
+        Fate::Drop(Reason::Plugin(code)) => code,
+        other => panic!("{other:?}: {body}"),
+    }
+}
+
 #[test]
 fn wasi_stubs_answer_as_run_times_expect() {
     for (body, expected) in [
