@@ -242,6 +242,7 @@ impl Plugin {
             trip: Some(trip),
             grants,
             seed,
+            instance: 0,
             module_cap,
         }))
     }

@@ -1,6 +1,6 @@
 //! A plugin at work on a device or a wire.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use vnet_datapath::{Pipeline, StageId};
@@ -69,9 +69,18 @@ impl Owner {
 
 /// The plugins at work in one place. It keeps them, so that their log lines are collected when nobody holds the handle.
 #[derive(Default)]
-pub(crate) struct Attachments(Mutex<Vec<Arc<AttachmentInner>>>);
+pub(crate) struct Attachments {
+    list: Mutex<Vec<Arc<AttachmentInner>>>,
+    /// How many there ever were.
+    numbers: AtomicU32,
+}
 
 impl Attachments {
+    /// Returns the number of one that is to be added: a run that adds the same ones in the same order has the same numbers.
+    pub(crate) fn number(&self) -> u32 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
     pub(crate) fn add(&self, attachment: &Arc<AttachmentInner>) {
         self.list().push(Arc::clone(attachment));
     }
@@ -113,7 +122,7 @@ impl Attachments {
     }
 
     fn list(&self) -> MutexGuard<'_, Vec<Arc<AttachmentInner>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

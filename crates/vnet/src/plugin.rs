@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Map, Value};
 use vnet_packet::Layer;
@@ -61,6 +60,8 @@ pub struct Plugin {
     pub grants: Vec<String>,
     /// Seed of the plugin's `random`.
     pub seed: u64,
+    /// Tells those of one name in one place apart: a part of what their random numbers depend on. Whoever attaches sets it.
+    pub instance: u32,
     /// Largest module accepted in bytes; 1 MiB when `None`.
     pub module_cap: Option<usize>,
 }
@@ -97,6 +98,14 @@ impl Plugin {
     pub fn on_fault(mut self, policy: OnFault) -> Self {
         self.on_fault = Some(policy);
         self
+    }
+
+    /// Says which one it is of those in a place.
+    pub(crate) fn numbered(&self, instance: u32) -> Self {
+        Self {
+            instance,
+            ..self.clone()
+        }
     }
 
     /// Loads the module: a shipped one, a file, or the bytes.
@@ -152,7 +161,6 @@ impl Plugin {
 
     /// Starts an instance for a place with `ports` ports, and the collection of what it logs.
     pub(crate) fn stage(&self, layer: Layer, ports: u16, mtu: u32) -> Result<(Stage, Arc<LogTail>), Error> {
-        static INSTANCE: AtomicU32 = AtomicU32::new(0);
         let module = self.module()?;
         let mut options = StageOptions {
             config: self.config.json(module.manifest().config.as_ref()),
@@ -165,7 +173,7 @@ impl Plugin {
             },
             ports,
             mtu,
-            instance: INSTANCE.fetch_add(1, Ordering::Relaxed),
+            instance: self.instance,
             ..StageOptions::default()
         };
         if let Some(trip) = self.trip {

@@ -52,7 +52,8 @@ pub fn replay(replay: Replay) -> Result<ReplayReport, Error> {
     let (stages, _tails): (Vec<_>, Vec<_>) = replay
         .plugins
         .iter()
-        .map(|plugin| plugin.stage(layer, 1, MTU))
+        .zip(0..)
+        .map(|(plugin, number)| plugin.numbered(number).stage(layer, 1, MTU))
         .collect::<Result<Vec<_>, _>>()?
         .into_iter()
         .unzip();

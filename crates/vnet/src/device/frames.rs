@@ -94,7 +94,10 @@ impl Device {
         position: Option<usize>,
     ) -> Result<Attachment, Error> {
         self.check_open()?;
-        let (stage, tail) = plugin.stage(self.inner.layer, 1, self.mtu()?)?;
+        let (stage, tail) =
+            plugin
+                .numbered(self.inner.attachments.number())
+                .stage(self.inner.layer, 1, self.mtu()?)?;
         let name = stage.name().to_owned();
         let stage = std::cell::Cell::new(Some(stage));
         let id: StageId = self.on_pipeline(|pipeline, port| {

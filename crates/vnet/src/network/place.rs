@@ -36,7 +36,9 @@ pub(super) fn attach(
 ) -> Result<Attachment, Error> {
     let lab = network.ours()?;
     let fit = lab.fit(at)?;
-    let (stage, tail) = plugin.stage(fit.layer, fit.ports, fit.mtu)?;
+    let (stage, tail) = plugin
+        .numbered(network.inner.attachments.number())
+        .stage(fit.layer, fit.ports, fit.mtu)?;
     let name = stage.name().to_owned();
     let (id, island) = lab.attach(at, stage, direction.into(), position)?;
     let owner = Owner::Network {

@@ -140,7 +140,10 @@ impl Wire {
         position: Option<usize>,
     ) -> Result<Attachment, Error> {
         let mtu = self.inner.a.mtu()?.max(self.inner.b.mtu()?);
-        let (stage, tail) = plugin.stage(self.inner.a.layer(), 2, mtu)?;
+        let (stage, tail) =
+            plugin
+                .numbered(self.inner.attachments.number())
+                .stage(self.inner.a.layer(), 2, mtu)?;
         let name = stage.name().to_owned();
         let stage = std::cell::Cell::new(Some(stage));
         let id: StageId = self.inner.on_pipeline(|pipeline| {
