@@ -32,6 +32,7 @@ rust_plugins=(
   mss_clamp:shipped/mss_clamp.wasm
   nat:shipped/nat.wasm
   record:shipped/record.wasm
+  router:shipped/router.wasm
   stateful_firewall:shipped/stateful_firewall.wasm
   tunnel:shipped/tunnel.wasm
   vlan:shipped/vlan.wasm

@@ -120,3 +120,38 @@ def test_stateful_firewall_lets_answers_in_and_nothing_else(tmp_path: Path) -> N
     assert report.stages[0].counters["new"] == 2
     with pytest.raises(vnet.PluginRejected, match="must be names of zones"):
         replayed(tmp_path, "stateful_firewall", {"zones": zones, "allow": [{"from": "dmz"}]}, frames)
+
+
+def test_router_answers_what_it_cannot_forward(tmp_path: Path) -> None:
+    """A capture has one port: what is routed goes back out of it."""
+    ip, ipv6, udp, icmp = scapy.IP, scapy.IPv6, scapy.UDP, scapy.ICMP
+    config = {
+        "ports": [{"addresses": ["10.0.0.1/24", "fd00::1/64"], "mac": "02:00:00:00:00:02"}],
+        "routes": [{"to": "10.9.0.0/16", "via": "10.0.0.9"}],
+    }
+    probe = ip(src="10.0.0.5", dst="10.9.0.1", ttl=1, id=7) / udp(sport=9, dport=33434) / b"probe"
+    probe6 = ipv6(src="fd00::5", dst="fd01::1") / udp(sport=9, dport=33434) / b"probe"
+    reply = scapy.ARP(op=2, hwsrc="02:00:00:00:00:09", psrc="10.0.0.9", hwdst="02:00:00:00:00:02", pdst="10.0.0.1")
+    frames = [
+        ether(probe),
+        ether(probe6),
+        ether(ip(src="10.0.0.5", dst="10.0.0.1") / icmp(id=3) / b"ping"),
+        ether(reply),
+        ether(ip(src="10.0.0.5", dst="10.9.0.1", ttl=9) / udp(sport=9, dport=9)),
+        ether(scapy.ARP(op=1, hwsrc="02:00:00:00:00:01", psrc="10.0.0.5", pdst="10.0.0.1")),
+        ether(ip(src="10.0.0.5", dst="224.0.0.1") / udp()),
+    ]
+    out, report = replayed(tmp_path, "router", config, frames)
+    sent = report.stages[0]
+    assert (sent.tx, sent.dropped) == (5, 2), sent
+    assert sent.counters["icmp_errors"] == 2
+    assert sent.counters["forwarded"] == 1
+    expired, unreachable, answer, forwarded, arp = out
+    assert (expired[ip].src, expired[ip].dst, expired[icmp].type) == ("10.0.0.1", "10.0.0.5", 11)
+    assert bytes(expired[icmp].payload) == bytes(probe)
+    assert (unreachable[ipv6].src, unreachable[ipv6].dst) == ("fd00::1", "fd00::5")
+    assert bytes(unreachable[ipv6].payload)[8:] == bytes(probe6)
+    assert (answer[icmp].type, answer[icmp].id) == (0, 3)
+    assert (forwarded.dst, forwarded.src, forwarded[ip].ttl) == ("02:00:00:00:00:09", "02:00:00:00:00:02", 8)
+    assert (arp[scapy.ARP].op, arp[scapy.ARP].hwsrc) == (2, "02:00:00:00:00:02")
+    assert all(sums_are_right(frame) for frame in out if ip in frame)

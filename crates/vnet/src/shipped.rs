@@ -68,6 +68,11 @@ const SHIPPED: &[Shipped] = &[
         bytes: include_bytes!("../../../plugins/shipped/record.wasm"),
     },
     Shipped {
+        name: "router",
+        description: "routes IPv4 and IPv6 between the ports of a switch",
+        bytes: include_bytes!("../../../plugins/shipped/router.wasm"),
+    },
+    Shipped {
         name: "stateful_firewall",
         description: "lets conversations begin between zones as rules allow, and answers back in",
         bytes: include_bytes!("../../../plugins/shipped/stateful_firewall.wasm"),
