@@ -22,46 +22,6 @@ const DROP_BCAST: [&str; 5] = [
     "drop_bcast/simple.wat",
     "drop_bcast/batch.wat",
 ];
-<<<<<<< HEAD
-const OTHERS: [&str; 16] = [
-    "shipped/acl.wasm",
-    "shipped/count.wasm",
-    "shipped/dns_block.wasm",
-    "shipped/icmp_echo.wasm",
-    "shipped/learning_switch.wasm",
-    "shipped/load_balancer.wasm",
-    "shipped/mirror.wasm",
-    "shipped/mss_clamp.wasm",
-    "shipped/nat.wasm",
-    "shipped/record.wasm",
-    "shipped/stateful_firewall.wasm",
-    "shipped/tunnel.wasm",
-    "shipped/vlan.wasm",
-    "examples/first.wasm",
-    "examples/vlan_pop.wasm",
-    "examples/vlan_push.wasm",
-];
-
-/// What the plugins that do nothing without a configuration are given.
-fn config_of(name: &str) -> Value {
-    match name {
-        "shipped/dns_block.wasm" => json!({"names": ["ads.example"]}),
-        "shipped/load_balancer.wasm" => json!({"address": "10.0.0.100", "servers": "10.0.0.11,10.0.0.12"}),
-        "shipped/mirror.wasm" => json!({"to": 1}),
-        "shipped/tunnel.wasm" => json!({"vni": 42, "local": "10.0.0.1", "remote": "10.0.0.2"}),
-        "shipped/vlan.wasm" => json!({"access": 10}),
-        "shipped/nat.wasm" => json!({"address": "203.0.113.1", "inside": "10.0.0.0/8"}),
-        "shipped/acl.wasm" => {
-            json!({"rules": [{"action": "deny", "protocol": "tcp", "dst": "10.0.0.0/8", "dport": 22}]})
-        }
-        "shipped/stateful_firewall.wasm" => {
-            json!({"zones": {"inside": [0], "outside": [1]}, "allow": [{"from": "inside", "to": "outside"}]})
-        }
-        _ => json!({}),
-    }
-}
-=======
->>>>>>> f797290 (Ship router: IPv4 and IPv6 between the ports of a switch)
 
 fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
