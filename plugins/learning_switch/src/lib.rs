@@ -23,7 +23,8 @@ const AGEING: i64 = 300;
 const SECOND_NS: u64 = 1_000_000_000;
 /// How often a full table is searched for stations to forget, in nanoseconds.
 const SWEEP_NS: u64 = 1_000_000_000;
-/// First five bytes of the addresses that no bridge forwards; the sixth is below 16.
+/// First five bytes of the addresses that no bridge forwards; the sixth is 1 to 15. With 0 it is the bridge group address, which a
+/// bridge without spanning tree passes on, as Linux does (net/bridge/br_input.c).
 const LINK_LOCAL_BLOCK: [u8; 5] = [0x01, 0x80, 0xc2, 0x00, 0x00];
 
 /// An address and its VLAN.
@@ -73,7 +74,7 @@ fn learning_switch(pkt: &mut Packet) -> Verdict {
     if let Some(from) = station(&frame[6..12], vlan) {
         learn(&from, port, now);
     }
-    if frame[..5] == LINK_LOCAL_BLOCK && frame[5] < 16 {
+    if frame[..5] == LINK_LOCAL_BLOCK && (1..16).contains(&frame[5]) {
         return Verdict::DropFor(LINK_LOCAL);
     }
     match station(&frame[..6], vlan).and_then(|to| port_of(&to, now)) {
@@ -209,8 +210,10 @@ mod tests {
         let mut stp = vec![0x01, 0x80, 0xc2, 0, 0, 0x0f];
         stp.resize(60, 2);
         assert_eq!(switch.judge(stp.clone(), 1, SECOND), Verdict::DropFor(LINK_LOCAL));
-        stp[5] = 0x10;
-        assert_eq!(switch.judge(stp, 1, SECOND), Verdict::Flood);
+        for passed in [0, 0x10] {
+            stp[5] = passed;
+            assert_eq!(switch.judge(stp.clone(), 1, SECOND), Verdict::Flood);
+        }
         assert_eq!(switch.judge(vec![2; 13], 1, SECOND), Verdict::DropFor(RUNT));
     }
 

@@ -4,15 +4,15 @@ use core::fmt;
 use core::net::{IpAddr, Ipv6Addr};
 
 use vnet_plugin::wire::{ip_protocol, tcp_flags};
-use vnet_plugin::{Flow, Map, Packet, info};
+use vnet_plugin::{Flow, Map, Packet, State, info};
 
 use crate::SECOND;
 
 const SLOTS: usize = 32_768;
 /// A quarter of the slots stays empty, so that a search ends soon.
 const MOST: usize = SLOTS / 4 * 3;
-/// Slots looked at for each packet.
-const WALK: usize = 4;
+/// Most slots looked at for one packet.
+const WALK_MAX: u64 = 4096;
 /// How long a TCP flow may be silent after its FIN or a reset.
 const LINGER_NS: u64 = 2 * SECOND;
 
@@ -20,6 +20,7 @@ const KEY: usize = 38;
 const VALUE: usize = 40;
 
 pub static FLOWS: Map<KEY, VALUE, SLOTS> = Map::new();
+static WALKED_NS: State<u64> = State::new(0);
 
 /// What became of a packet.
 pub enum Noted {
@@ -118,10 +119,17 @@ fn segments(pkt: &Packet, flow: &Flow) -> u64 {
     payload.div_ceil(u64::from(size).max(1)).max(1)
 }
 
-/// Forgets the flows that have ended among the next few, and returns how many.
+/// Forgets the flows that have ended among the next few, and returns how many: so few or many that the whole table is seen once
+/// a second, where packets come often enough.
 pub fn end(now: u64, idle_ns: u64, log: bool) -> u64 {
+    let passed = now.saturating_sub(WALKED_NS.get()).min(SECOND);
+    let slots = (passed * SLOTS as u64 / SECOND).min(WALK_MAX);
+    if slots == 0 {
+        return 0;
+    }
+    WALKED_NS.set(now);
     let mut ended = 0;
-    FLOWS.retain_some(WALK, |key, value| {
+    FLOWS.retain_some(slots as usize, |key, value| {
         let totals = Totals::read(value);
         if !totals.has_ended(now, idle_ns) {
             return true;

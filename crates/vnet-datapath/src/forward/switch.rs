@@ -13,7 +13,7 @@ const HEADER: usize = 14;
 /// Tag protocol identifiers of IEEE 802.1Q and 802.1ad.
 const TAGGED: [[u8; 2]; 2] = [[0x81, 0x00], [0x88, 0xa8]];
 
-/// First five bytes of the addresses that no bridge forwards (IEEE 802.1Q, table 8-1); the sixth is below 16.
+/// First five bytes of the addresses that no bridge forwards (IEEE 802.1Q, table 8-1); the sixth is 1 to 15.
 const LINK_LOCAL: [u8; 5] = [0x01, 0x80, 0xc2, 0x00, 0x00];
 
 /// Who a frame is from and for, in which VLAN.
@@ -42,7 +42,8 @@ impl Heading {
     }
 
     fn is_link_local(&self) -> bool {
-        self.to[..5] == LINK_LOCAL && self.to[5] < 16
+        // The bridge group address itself goes on, as through a Linux bridge that does no spanning tree.
+        self.to[..5] == LINK_LOCAL && (1..16).contains(&self.to[5])
     }
 }
 
