@@ -25,7 +25,8 @@ Packets
     :meth:`Device.send`, :meth:`Device.recv`, iteration (``for f in tap``, ``async for f in tap``), :class:`Frame`,
     :meth:`Device.record`.
 Plugins
-    :meth:`Device.attach`, :class:`Wire`, :class:`Plugin`, :class:`Attachment`, :class:`Map`, :func:`replay`, :func:`shipped`.
+    :meth:`Device.attach`, :class:`Wire`, :class:`Plugin`, :class:`Attachment`, :class:`Map`, :func:`replay`, :func:`shipped`;
+    hot swap by :meth:`Attachment.swap` and :func:`swap`, and what happens to them as :class:`Events`.
 Around
     :func:`run`, :func:`arun`, :func:`doctor`.
 Views
@@ -66,6 +67,7 @@ from vnet._errors import (
     TimeoutError,
     Unsupported,
 )
+from vnet._events import Event, Events
 from vnet._forward import Forward
 from vnet._impair import Impairments, LinkImpairments
 from vnet._iperf import IperfInterval, IperfResult
@@ -85,6 +87,7 @@ from vnet._replay import Change, ReplayReport, replay
 from vnet._run import Completed, arun, run
 from vnet._shipped import ShippedPlugin, shipped
 from vnet._stats import DeviceState, DeviceStats, Fault, KernelStats, PipelineStats, PortStats, StageStats
+from vnet._swap import Carried, Swapped, Watch, swap
 from vnet._tap import Tap, Tun
 from vnet._veth import Veth, VethEnd
 from vnet._vnet import Frame
@@ -93,6 +96,7 @@ from vnet._wire import Wire
 __all__ = [
     "Attachment",
     "Bridge",
+    "Carried",
     "Change",
     "Closed",
     "Collection",
@@ -105,6 +109,8 @@ __all__ = [
     "DeviceStats",
     "DoctorReport",
     "Error",
+    "Event",
+    "Events",
     "Fault",
     "Finding",
     "Forward",
@@ -157,6 +163,7 @@ __all__ = [
     "Spread",
     "StageStats",
     "StaleInterface",
+    "Swapped",
     "Switch",
     "SystemFailure",
     "Tap",
@@ -166,6 +173,7 @@ __all__ = [
     "Unsupported",
     "Veth",
     "VethEnd",
+    "Watch",
     "Wire",
     "arun",
     "doctor",
@@ -174,6 +182,7 @@ __all__ = [
     "replay",
     "run",
     "shipped",
+    "swap",
 ]
 
 __version__ = _vnet.__version__

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 from vnet import _logs, _vnet
 from vnet._errors import InvalidValue
+from vnet._events import Events
 from vnet._html import Html, faint, fields, folded, mark, table
 from vnet._maps import Maps
-from vnet._plugin import Direction, PluginLike, native_plugin
+from vnet._plugin import Direction, Plugin, PluginLike, native_plugin
 from vnet._shown import Shown, headed, titled
 from vnet._stats import StageStats, stage_body, stage_mark
+from vnet._swap import Swapped, Watch, successor
 
 __all__ = ["Attachment", "LogRecord"]
 
@@ -42,10 +46,12 @@ class Attachment(Shown):
     detach it.
     """
 
-    __slots__ = ("__weakref__", "_direction", "_native", "_on", "_owner")
+    __slots__ = ("__weakref__", "_before", "_direction", "_native", "_on", "_owner", "_plugin")
 
-    def __init__(self, native: _vnet.Attachment, owner: object, on: str, direction: Direction) -> None:
+    def __init__(self, native: _vnet.Attachment, owner: object, on: str, direction: Direction, plugin: Plugin) -> None:
         self._native = native
+        self._plugin = plugin
+        self._before: Plugin | None = None
         # Keeps the device alive while only the attachment is referenced.
         self._owner = owner
         self._on = on
@@ -91,6 +97,52 @@ class Attachment(Shown):
         None is lost or doubled either way. False until it was detached, and always on a device or a wire.
         """
         return self._native.reordering_possible
+
+    @property
+    def events(self) -> Events:
+        """What happens to it: faults, restarts, trips, swaps."""
+        return Events(self._native.scope)
+
+    def swap(self, plugin: PluginLike, config: Mapping[str, Any] | None = None, carry: bool = True) -> Swapped:
+        """Put another plugin in the place of this one between two batches: no frame is lost, doubled or judged by both.
+
+        It is loaded, compiled, started and configured beside the traffic. A name, path or module alone runs with the options of
+        the plugin before, and its configuration unless ``config`` is given; a :class:`Plugin` brings its own. With ``carry`` it
+        goes on from what that one knows: its maps and counters of the same names and sizes, and what its ``vnet_save`` writes.
+        Raises as ``attach`` does, and PluginRejected when it does not take over the state; the plugin before stays at work then.
+        """
+        fresh = successor(self._plugin, plugin, config)
+        swapped = Swapped._read(self._native.swap(native_plugin(fresh), carry=carry))
+        self._take_note(fresh)
+        return swapped
+
+    def rollback(self, carry: bool = True) -> Swapped:
+        """Put the plugin that was here before the last swap back to work, its file as it was read then; again undoes it.
+
+        Raises InvalidValue when there was none, else as :meth:`swap`.
+        """
+        swapped = Swapped._read(self._native.rollback(carry=carry))
+        if self._before is not None:
+            self._take_note(self._before)
+        return swapped
+
+    def watch(self, path: str | os.PathLike[str] | None = None) -> Watch:
+        """Swap the plugin whenever its file, or the one at ``path``, is saved; ends with :meth:`detach`.
+
+        A file that is refused is logged, tells of it as event ``"refused"``, and leaves the plugin before at work. Raises
+        InvalidValue when the plugin is not a file and none is named, NotFound when there is no such file.
+        """
+        return Watch(self._native.watch(path))
+
+    def reset(self) -> None:
+        """Put a plugin that tripped, or waits for its restart, to work at once and forget its faults.
+
+        Raises PluginTrap or PluginTimeout when it fails as it starts.
+        """
+        self._native.reset()
+
+    def _take_note(self, plugin: Plugin) -> None:
+        self._before, self._plugin = self._plugin, plugin
 
     def detach(self) -> StageStats:
         """Take the plugin off between two batches, so that no frame is lost, and return its last counters.
@@ -141,6 +193,8 @@ def attach(
         raise InvalidValue(
             f"position {position} is not one of a chain", hint="count from 0, or leave it out for the end"
         )
+    if not isinstance(plugin, Plugin):
+        plugin = Plugin(plugin)
     native = target.attach(native_plugin(plugin), direction, position)
     _logs.start()
-    return Attachment(native, owner, on, direction)
+    return Attachment(native, owner, on, direction, plugin)

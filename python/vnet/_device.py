@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from vnet import _lifetime, _logs, _sandbox, _vnet
 from vnet._attachment import Attachment, attach
 from vnet._errors import Closed, TimeoutError
+from vnet._events import Events
 from vnet._html import Html, fields, mark
-from vnet._plugin import Direction, OnFault, PluginLike, Trip, chosen
+from vnet._plugin import Direction, OnFault, PluginLike, Trip, TripLike, chosen
 from vnet._recording import Recording
 from vnet._shown import Shown, headed, titled
 from vnet._stats import DeviceState, DeviceStats, device_counters
@@ -122,6 +123,11 @@ class Device(Shown):
         return DeviceState._read(self._native.state())
 
     @property
+    def events(self) -> Events:
+        """What happens to it and to the plugins on it: ``"gone"``, faults, restarts, trips, swaps."""
+        return Events(self._native.scope)
+
+    @property
     def stats(self) -> DeviceStats:
         """Counters of the kernel and of the engine up to this moment."""
         return DeviceStats._read(self._native.stats())
@@ -211,7 +217,7 @@ class Device(Shown):
         config: dict[str, Any] | None = None,
         on_fault: OnFault | None = None,
         direction: Direction = "ingress",
-        trip: Trip | None = Trip(),
+        trip: TripLike | None = Trip(),
         grants: tuple[str, ...] = (),
         seed: int = 0,
         position: int | None = None,

@@ -15,7 +15,7 @@ from vnet._impair import Impairments, LinkImpairments, changes
 from vnet._impair import events as event_list
 from vnet._linestats import lines_body
 from vnet._netstats import LinkStats, link_table
-from vnet._plugin import Direction, OnFault, PluginLike, Trip, chosen
+from vnet._plugin import Direction, OnFault, PluginLike, Trip, TripLike, chosen
 from vnet._recording import Recording
 from vnet._shown import Shown, headed, titled
 from vnet._stats import KernelStats, _Value, kernel_table, stage_table
@@ -151,7 +151,7 @@ class Link(Shown):
         config: dict[str, Any] | None = None,
         on_fault: OnFault | None = None,
         direction: Direction = "both",
-        trip: Trip | None = Trip(),
+        trip: TripLike | None = Trip(),
         grants: tuple[str, ...] = (),
         seed: int = 0,
         position: int | None = None,
@@ -267,7 +267,7 @@ class NodeInterface(Shown):
         config: dict[str, Any] | None = None,
         on_fault: OnFault | None = None,
         direction: Direction = "ingress",
-        trip: Trip | None = Trip(),
+        trip: TripLike | None = Trip(),
         grants: tuple[str, ...] = (),
         seed: int = 0,
         position: int | None = None,

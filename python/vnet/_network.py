@@ -18,6 +18,7 @@ from vnet._attachment import Attachment
 from vnet._collection import Collection
 from vnet._device import Device
 from vnet._errors import Error, InvalidValue, TimeoutError
+from vnet._events import Events
 from vnet._graph import from_networkx, to_networkx
 from vnet._html import Html, folded, mark, strong, table
 from vnet._impair import Impairments, changes, events
@@ -26,8 +27,10 @@ from vnet._netstats import NetworkStats, link_table
 from vnet._node import Host, Node, Router, Switch, wrap
 from vnet._picture import Attached, notes
 from vnet._ping import PingMatrix
+from vnet._plugin import PluginLike
 from vnet._shown import Shown, headed, titled
 from vnet._stats import StageStats, stage_mark
+from vnet._swap import Swapped, swap
 from vnet._tap import addresses
 
 __all__ = ["Network"]
@@ -389,6 +392,16 @@ class Network(Shown):
             more = f" and {len(matrix.failed) - 5} more" if len(matrix.failed) > 5 else ""
             raise TimeoutError(f"{len(matrix.failed)} of {matrix.sent} pings were not answered: {pairs}{more}")
         return matrix
+
+    @property
+    def events(self) -> Events:
+        """What happens to the plugins at work in it: faults, restarts, trips, swaps."""
+        return Events(self._native.scope)
+
+    @staticmethod
+    def swap(plugins: Mapping[Attachment, PluginLike], carry: bool = True) -> dict[Attachment, Swapped]:
+        """Put other plugins in the places of several of one link or switch, all in one step: see :func:`vnet.swap`."""
+        return swap(plugins, carry)
 
     def stats(self) -> NetworkStats:
         """Return the counters of every interface and link up to this moment."""

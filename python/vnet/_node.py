@@ -16,7 +16,7 @@ from vnet._html import Html, fields, mark, strong, table
 from vnet._iperf import IperfResult
 from vnet._link import Link, NodeInterface
 from vnet._ping import PingResult
-from vnet._plugin import Direction, OnFault, PluginLike, Trip, chosen
+from vnet._plugin import Direction, OnFault, PluginLike, Trip, TripLike, chosen
 from vnet._process import Process, Stream
 from vnet._process import start as _start
 from vnet._recording import Recording
@@ -289,7 +289,7 @@ class Node(Shown):
         config: dict[str, Any] | None = None,
         on_fault: OnFault | None = None,
         direction: Direction = "ingress",
-        trip: Trip | None = Trip(),
+        trip: TripLike | None = Trip(),
         grants: tuple[str, ...] = (),
         seed: int = 0,
         position: int | None = None,

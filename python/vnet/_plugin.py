@@ -13,7 +13,7 @@ from vnet._errors import InvalidValue
 from vnet._html import Html, fields, values
 from vnet._shown import Shown, headed, titled
 
-__all__ = ["Direction", "OnFault", "Plugin", "PluginLike", "Trip"]
+__all__ = ["Direction", "OnFault", "Plugin", "PluginLike", "Trip", "TripLike"]
 
 Direction: TypeAlias = Literal["ingress", "egress", "both"]
 """Which frames a plugin judges, as the engine sees it: what the kernel sends on ``tap0`` is ingress, what ``tap.send()``
@@ -21,6 +21,10 @@ writes is egress. On a wire ingress is a to b and egress b to a. ``"both"`` runs
 
 OnFault: TypeAlias = Literal["closed", "open"]
 """What happens to frames while a plugin cannot run: ``"closed"`` drops them, ``"open"`` lets them pass."""
+
+
+# Seconds until a plugin that tripped is tried again.
+_RETRY = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +36,14 @@ class Trip(Shown):
 
     faults: int = 5
     within: float = 10.0
-    retry: float = 30.0
+    retry: float = _RETRY
 
     def _html(self) -> Html:
         return titled(self, headed(self, ""), values(self))
+
+
+TripLike: TypeAlias = Trip | tuple[int, str | float]
+"""A :class:`Trip`, or its ``faults`` and ``within`` alone, the latter with a unit or in seconds: ``(5, "10s")``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +53,15 @@ class Plugin(Shown):
     ``source`` is the bare name of one that ships with vnet (``"drop_bcast"``), the path of a ``.wasm`` or ``.wat`` file, or
     the module itself as ``bytes`` (then ``name`` is what it is called in messages). ``config`` is checked against the
     plugin's schema. ``on_fault=None`` leaves the choice to the plugin's manifest, and is ``"closed"`` where that says nothing.
-    ``trip=None`` never stops restarting. ``grants`` are the capabilities it gets of those it asks for (``random``,
-    ``inject``, ``timer``), ``seed`` is that of its random numbers, ``module_cap`` the largest module accepted in bytes
-    (1 MiB when None).
+    ``trip=None`` never stops restarting, ``(5, "10s")`` is a :class:`Trip` of 5 faults within 10 s. ``grants`` are the
+    capabilities it gets of those it asks for (``random``, ``inject``, ``timer``), ``seed`` is that of its random numbers,
+    ``module_cap`` the largest module accepted in bytes (1 MiB when None).
     """
 
     source: str | os.PathLike[str] | bytes
     config: Mapping[str, Any] = field(default_factory=dict)
     on_fault: OnFault | None = None
-    trip: Trip | None = Trip()
+    trip: TripLike | None = Trip()
     grants: Sequence[str] = ()
     seed: int = 0
     module_cap: int | None = None
@@ -78,7 +86,7 @@ def chosen(
     plugin: PluginLike,
     config: Mapping[str, Any] | None,
     on_fault: OnFault | None,
-    trip: Trip | None,
+    trip: TripLike | None,
     grants: Sequence[str],
     seed: int,
 ) -> Plugin:
@@ -107,11 +115,20 @@ def native_plugin(plugin: PluginLike) -> _vnet.Plugin:
         content=content,
         config=config,
         on_fault=plugin.on_fault,
-        trip=None if trip is None else (trip.faults, trip.within, trip.retry),
+        trip=None if trip is None else _trip(trip),
         grants=list(plugin.grants),
         seed=plugin.seed,
         module_cap=plugin.module_cap,
     )
+
+
+def _trip(trip: TripLike) -> tuple[int, str | float, float]:
+    if isinstance(trip, Trip):
+        return trip.faults, trip.within, trip.retry
+    if not isinstance(trip, tuple) or len(trip) != 2 or not isinstance(trip[0], int) or trip[0] < 1:
+        message = f"trip is {trip!r}; expected None, a vnet.Trip, or faults and the time within which they happen"
+        raise InvalidValue(message, hint='write (5, "10s")')
+    return trip[0], trip[1], _RETRY
 
 
 def _source(plugin: Plugin) -> tuple[str, bytes | None]:

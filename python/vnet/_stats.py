@@ -96,11 +96,13 @@ class StageStats(_Value):
     ``packets_in + appended == passed + dropped + redirected + tx``. ``drops`` counts by the plugin's own reasons, ``faults`` by
     kind, ``counters`` are the plugin's own. ``injected`` are frames it sent by itself, ``timer_calls`` how often a timer called
     it. ``state`` is ``"running"``, ``"backoff"`` (waits for a restart), ``"tripped"`` (out of service) or ``"half-open"`` (tried
-    again after that). ``guest_ns`` is time spent in the guest, estimated from the first 64 batches and every eighth of the rest,
+    again after that). ``swaps`` counts how often another version took its place; all numbers but those of time go on over
+    that. ``guest_ns`` is time spent in the guest, estimated from the first 64 batches and every eighth of the rest,
     ``ns_per_packet`` the same per frame; ``logs_lost`` counts lines lost to the rate limit.
     """
 
     name: str
+    version: str | None
     form: str
     state: str
     packets_in: int
@@ -115,6 +117,7 @@ class StageStats(_Value):
     drops: Mapping[str, int]
     faults: Mapping[str, int]
     restarts: int
+    swaps: int
     runs: int
     guest_ns: int
     ns_per_packet: float

@@ -11,10 +11,11 @@ from vnet import _lifetime, _logs, _vnet
 from vnet._attachment import Attachment, attach
 from vnet._device import Device
 from vnet._errors import InvalidValue
+from vnet._events import Events
 from vnet._html import Html, faint, mark
 from vnet._impair import Impairments, LinkImpairments, changes
 from vnet._linestats import LineStats, lines_body
-from vnet._plugin import Direction, OnFault, PluginLike, Trip, chosen
+from vnet._plugin import Direction, OnFault, PluginLike, Trip, TripLike, chosen
 from vnet._shown import Shown, headed, titled
 from vnet._stats import PipelineStats, pipeline_body
 
@@ -86,6 +87,11 @@ class Wire(Shown):
         return self._native.closed
 
     @property
+    def events(self) -> Events:
+        """What happens to its plugins: faults, restarts, trips, swaps."""
+        return Events(self._native.scope)
+
+    @property
     def stats(self) -> PipelineStats:
         """Counters of both devices and all plugins up to this moment."""
         return PipelineStats._read(self._native.stats())
@@ -121,7 +127,7 @@ class Wire(Shown):
         config: dict[str, Any] | None = None,
         on_fault: OnFault | None = None,
         direction: Direction = "both",
-        trip: Trip | None = Trip(),
+        trip: TripLike | None = Trip(),
         grants: tuple[str, ...] = (),
         seed: int = 0,
         position: int | None = None,

@@ -14,6 +14,7 @@ mod failure;
 mod foreground;
 mod impair_arg;
 mod labs;
+mod live;
 mod logs;
 mod output;
 mod plugin_arg;

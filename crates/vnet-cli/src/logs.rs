@@ -1,6 +1,5 @@
 //! What plugins and the library log, on standard error.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -9,6 +8,7 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 use crate::failure::Failure;
+use crate::live::Above;
 use crate::output;
 
 /// How long the thread sleeps at most before it sees that it is to end.
@@ -33,7 +33,7 @@ pub(crate) fn start(verbose: u8) -> Result<Logs, Failure> {
     // A process that already has a subscriber keeps it.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_writer(|| Above)
         .with_ansi(colour)
         .without_time()
         .try_init();

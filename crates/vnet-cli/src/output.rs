@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::live::Above;
 
 /// Writes text to standard output as it is.
 pub(crate) fn data(text: &str) -> Result<(), Failure> {
@@ -28,7 +29,7 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
 /// Writes one line for a person to standard error.
 pub(crate) fn note(text: &str) {
     // Nobody reads it where standard error is closed, and there is no better place to complain.
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = Above.write_all(format!("{text}\n").as_bytes());
 }
 
 /// Writes a failure, and what to do about it, to standard error.
@@ -58,8 +59,7 @@ impl Paint {
     }
 
     /// Gives no colour.
-    #[cfg(test)]
-    pub fn none() -> Self {
+    pub fn plain() -> Self {
         Self(false)
     }
 

@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_row_says_packets_drops_by_reason_and_time() {
-        let text = table(&[stage()], Paint::none());
+        let text = table(&[stage()], Paint::plain());
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
             lines[0],
@@ -197,7 +197,7 @@ mod tests {
             ..StageStats::default()
         };
         assert!(
-            table(&[idle], Paint::none())
+            table(&[idle], Paint::plain())
                 .lines()
                 .last()
                 .is_some_and(|line| line.ends_with('-'))
@@ -206,6 +206,6 @@ mod tests {
 
     #[test]
     fn no_plugins_no_table() {
-        assert_eq!(table(&[], Paint::none()), "");
+        assert_eq!(table(&[], Paint::plain()), "");
     }
 }

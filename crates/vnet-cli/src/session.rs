@@ -6,6 +6,7 @@ use vnet::{Attachment, Command, Device, Netns, PipelineStats, Recording, StageSt
 
 use crate::failure::Failure;
 use crate::foreground;
+use crate::live::Live;
 use crate::output::{self, Paint};
 use crate::report;
 use crate::signals::Signals;
@@ -30,13 +31,24 @@ impl Session {
         if let Some(text) = vnet::sandbox_announcement() {
             output::note(&text);
         }
+        let live = match argv {
+            [] if !json => Live::on_terminal(),
+            // The command has the terminal.
+            _ => None,
+        };
         let outcome = match argv {
-            [] => foreground::until_signal(signals, &mut || self.look_after()),
+            [] => foreground::until_signal(signals, &mut || {
+                if let Some(live) = &live {
+                    live.draw(&self.stages()?);
+                }
+                self.look_after()
+            }),
             argv => {
                 let command = Command::new(argv).netns(netns.clone()).inherit();
                 foreground::until_end_of(command, signals, &mut || self.look_after())
             }
         };
+        drop(live);
         let shown = self.show(json);
         self.release()?;
         let code = outcome?;
@@ -51,12 +63,13 @@ impl Session {
         Ok(())
     }
 
+    fn stages(&self) -> Result<Vec<StageStats>, Failure> {
+        let stats = self.attachments.iter().map(Attachment::stats);
+        Ok(stats.collect::<Result<_, _>>()?)
+    }
+
     fn show(&self, json: bool) -> Result<(), Failure> {
-        let stages = self
-            .attachments
-            .iter()
-            .map(Attachment::stats)
-            .collect::<Result<Vec<StageStats>, _>>()?;
+        let stages = self.stages()?;
         if json {
             output::json(&self.document(&stages))
         } else {

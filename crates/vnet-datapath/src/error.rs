@@ -83,6 +83,9 @@ pub enum EngineError {
         /// Name of the first port.
         port: String,
     },
+    /// A plugin failed, or does not take over from the one whose place it was to take.
+    #[error(transparent)]
+    Plugin(#[from] vnet_runtime::PluginError),
     /// A place was named that this pipeline does not have.
     #[error("{port} has no such place to attach to: {place}")]
     NoSuchPlace {

@@ -75,7 +75,7 @@ pub use error::EngineError;
 pub use fdb::Learned;
 pub use forward::{LineAt, Place};
 pub use frame::BIG_TCP_MAX;
-pub use pipeline::{Parts, Pipeline, SWITCH_STAGE_PORTS};
+pub use pipeline::{Exchanged, Parts, Pipeline, Replacement, SWITCH_STAGE_PORTS};
 pub use pool::{after_fork, before_fork, forked};
 pub use port::{Change, MemoryEnd, Port, PortInfo, PortStats};
 pub use record::{RecordId, Recorded};

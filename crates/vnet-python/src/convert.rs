@@ -206,7 +206,7 @@ impl Plugin {
         content: Option<Vec<u8>>,
         config: &str,
         on_fault: Option<&str>,
-        trip: Option<(u32, f64, f64)>,
+        trip: Option<(u32, Time, f64)>,
         grants: Vec<String>,
         seed: u64,
         module_cap: Option<usize>,
@@ -230,7 +230,7 @@ impl Plugin {
             None => None,
             Some((faults, within, retry)) => Some(Trip {
                 faults,
-                within: seconds(within)?,
+                within: within.duration("trip")?,
                 retry: seconds(retry)?,
             }),
         };

@@ -29,6 +29,11 @@ impl Device {
     }
 
     #[getter]
+    fn scope(&self) -> u64 {
+        self.0.scope().number()
+    }
+
+    #[getter]
     fn index(&self) -> u32 {
         self.0.index()
     }

@@ -22,6 +22,7 @@ mod network;
 mod node;
 mod process;
 mod reports;
+mod swap;
 mod wire;
 
 use pyo3::prelude::*;
@@ -57,6 +58,8 @@ mod _vnet {
         apparmor_profile, close_sandbox, doctor, next_logs, remove_stale, replay, sandbox_announcement,
         seccomp_profile, shipped,
     };
+    #[pymodule_export]
+    use super::swap::{Watch, next_events, swap_all};
     #[pymodule_export]
     use super::wire::Wire;
     use super::*;

@@ -81,6 +81,11 @@ impl Network {
     }
 
     #[getter]
+    fn scope(&self) -> u64 {
+        self.0.scope().number()
+    }
+
+    #[getter]
     fn seed(&self, py: Python<'_>) -> PyResult<u64> {
         py.detach(|| self.0.seed()).or_raise()
     }

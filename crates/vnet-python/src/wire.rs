@@ -31,6 +31,11 @@ impl Wire {
     }
 
     #[getter]
+    fn scope(&self) -> u64 {
+        self.0.scope().number()
+    }
+
+    #[getter]
     fn seed(&self) -> u64 {
         self.0.seed()
     }

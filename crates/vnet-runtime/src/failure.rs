@@ -114,6 +114,7 @@ impl Failure {
     pub(crate) fn report(&self, frame: &[u8]) -> FaultReport {
         let in_step = match self.step {
             export::ON_BATCH | export::ON_PACKET => self.message.clone(),
+            export::SAVE => format!("{} in {}", self.message, self.step),
             step => format!("{} in {step}, while a fresh instance was started", self.message),
         };
         FaultReport {

@@ -28,6 +28,7 @@ pub(crate) type Judging = TypedFunc<(i32, i32), i32>;
 /// A running instance.
 pub(crate) struct Instance {
     pub(crate) store: Store<Guest>,
+    pub(crate) wasm: WasmInstance,
     pub(crate) memory: Memory,
     pub(crate) entry: Entry,
     /// Address of the table of maps.
@@ -56,10 +57,11 @@ impl Instance {
     pub(crate) fn start(module: &Module, host: Box<Host>) -> Result<Instance, (Box<Host>, Box<Failure>)> {
         let mut store = Guest::store(host);
         match Starting::new(&mut store, module).and_then(Starting::run) {
-            Ok((memory, entry, maps, on_timer)) => {
+            Ok((wasm, memory, entry, maps, on_timer)) => {
                 store.data_mut().starting = false;
                 Ok(Instance {
                     store,
+                    wasm,
                     memory,
                     entry,
                     maps,
@@ -95,7 +97,13 @@ impl Instance {
 }
 
 /// Memory, entry, address of the table of maps, what timers call.
-type Started = (Memory, Entry, Option<u32>, Option<TypedFunc<(i32, i64), ()>>);
+type Started = (
+    WasmInstance,
+    Memory,
+    Entry,
+    Option<u32>,
+    Option<TypedFunc<(i32, i64), ()>>,
+);
 
 struct Starting<'a> {
     store: &'a mut Store<Guest>,
@@ -169,7 +177,7 @@ impl<'a> Starting<'a> {
         } else {
             None
         };
-        Ok((self.memory, entry, maps, on_timer))
+        Ok((self.instance, self.memory, entry, maps, on_timer))
     }
 
     fn function<P: WasmParams, R: WasmResults>(

@@ -115,6 +115,31 @@ impl Life {
         };
     }
 
+    /// Forgets all faults.
+    pub(crate) fn reset(&mut self) {
+        self.faults.clear();
+        self.state = State::Running;
+    }
+
+    /// Says whether an instance is tried after a trip.
+    #[inline]
+    pub(crate) fn is_tried(&self) -> bool {
+        matches!(self.state, State::HalfOpen { .. })
+    }
+
+    /// Ends the trial of an instance that has worked for long enough; says whether it did.
+    pub(crate) fn settle_trial(&mut self, now: Instant) -> bool {
+        let State::HalfOpen { since } = self.state else {
+            return false;
+        };
+        let within = self.trip.map_or(Duration::ZERO, |trip| trip.within);
+        if now.saturating_duration_since(since) < within {
+            return false;
+        }
+        self.reset();
+        true
+    }
+
     /// Says whether the stage is out of service rather than waiting.
     pub(crate) fn tripped(&self) -> bool {
         matches!(self.state, State::Tripped { .. })

@@ -37,12 +37,12 @@ pub(crate) fn save(memory: &[u8], table: u32) -> Vec<SavedMap> {
         .collect()
 }
 
-/// Inserts saved entries into the maps of the same names and sizes; returns how many maps were found.
-pub(crate) fn restore(memory: &mut [u8], table: u32, saved: &[SavedMap]) -> usize {
-    let mut found = 0;
+/// Inserts saved entries into the maps of the same names and sizes.
+pub(crate) fn restore(memory: &mut [u8], table: u32, saved: &[SavedMap]) -> Moved {
+    let mut moved = Moved::default();
     let places: Vec<u32> = headers(memory, table).collect();
     for at in places {
-        let Some(map) = Map::open(memory, at) else {
+        let Some(mut map) = Map::open(memory, at) else {
             continue;
         };
         let same = |saved: &&SavedMap| {
@@ -51,11 +51,81 @@ pub(crate) fn restore(memory: &mut [u8], table: u32, saved: &[SavedMap]) -> usiz
                 && map.name(memory) == Some(&saved.name)
         };
         if let Some(saved) = saved.iter().find(same) {
-            map.insert_all(memory, saved);
-            found += 1;
+            let before = map.header.count;
+            let all = map.insert_all(memory, saved);
+            moved.note(saved.name(), all, map.header.count.saturating_sub(before));
         }
     }
-    found
+    moved
+}
+
+/// What [`carry`] took along.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Moved {
+    /// Names of the maps.
+    pub(crate) maps: Vec<String>,
+    /// Entries that are there afterwards.
+    pub(crate) entries: u64,
+    /// Entries for which the map had no room.
+    pub(crate) lost: u64,
+}
+
+/// Says whether there is an entry in any sound map.
+pub(crate) fn any(memory: &[u8], table: u32) -> bool {
+    headers(memory, table).any(|at| Map::open(memory, at).is_some_and(|map| map.header.count > 0))
+}
+
+/// Inserts the entries of one plugin's maps into another's of the same names and sizes, without a copy in between.
+pub(crate) fn carry(from: &[u8], from_table: u32, to: &mut [u8], to_table: u32) -> Moved {
+    let mut moved = Moved::default();
+    let places: Vec<u32> = headers(to, to_table).collect();
+    for source in headers(from, from_table).filter_map(|at| Map::open(from, at)) {
+        let Some(name) = source.name(from) else { continue };
+        let same = |map: &Map| {
+            let (a, b) = (&map.header, &source.header);
+            a.key_size == b.key_size && a.value_size == b.value_size && map.name(to) == Some(name)
+        };
+        let mut targets = places.iter().filter_map(|at| Map::open(to, *at));
+        let Some(mut target) = targets.find(same) else {
+            continue;
+        };
+        let name = String::from_utf8_lossy(name).into_owned();
+        let Some(used) = source.used(from) else { continue };
+        let before = target.header.count;
+        if target.header.capacity == source.header.capacity && before == 0 {
+            // Every entry stands where its hash wants it.
+            let (at, size) = (source.slot(0), source.size());
+            to[target.slot(0)..][..size].copy_from_slice(&from[at..at + size]);
+            target.header.count = source.header.count;
+        } else {
+            for slot in used {
+                let value = source.value_at(slot);
+                let value = &from[value..value + source.header.value_size as usize];
+                target.insert(to, source.key(from, slot), value);
+            }
+        }
+        target.write_header(to);
+        moved.note(
+            name,
+            source.header.count,
+            target.header.count.saturating_sub(before),
+        );
+    }
+    moved
+}
+
+impl Moved {
+    fn note(&mut self, map: String, all: u32, inserted: u32) {
+        self.maps.push(map);
+        self.entries += u64::from(inserted);
+        self.lost += u64::from(all.saturating_sub(inserted));
+    }
+}
+
+impl SavedMap {
+    fn name(&self) -> String {
+        String::from_utf8_lossy(&self.name).into_owned()
+    }
 }
 
 /// Checks that every map the manifest describes is there, with keys and values of the size described.
@@ -169,10 +239,14 @@ impl Map {
         slot + self.header.value_offset() as usize
     }
 
-    fn save(&self, memory: &[u8], room: usize) -> Option<SavedMap> {
-        let name = self.name(memory)?.to_vec();
-        let mut entries = Vec::new();
-        let mut used = 0;
+    /// Bytes of all slots.
+    fn size(&self) -> usize {
+        self.header.capacity as usize * self.header.slot_size() as usize
+    }
+
+    /// Returns the slots with entries; `None` where a slot or their number is wrong.
+    fn used(&self, memory: &[u8]) -> Option<Vec<usize>> {
+        let mut used = Vec::with_capacity(self.header.count as usize);
         for i in 0..self.header.capacity {
             let slot = self.slot(i);
             let head = Map::head(memory, slot);
@@ -181,42 +255,43 @@ impl Map {
                 slot_state::USED => {}
                 _ => return None,
             }
-            let key = self.key(memory, slot);
-            if head.hash != fnv1a(key) {
+            if head.hash != fnv1a(self.key(memory, slot)) {
                 return None;
             }
-            used += 1;
-            entries.extend_from_slice(key);
+            used.push(slot);
+        }
+        (used.len() == self.header.count as usize).then_some(used)
+    }
+
+    fn save(&self, memory: &[u8], room: usize) -> Option<SavedMap> {
+        let name = self.name(memory)?.to_vec();
+        let mut entries = Vec::new();
+        for slot in self.used(memory)? {
+            entries.extend_from_slice(self.key(memory, slot));
             entries.extend_from_slice(&memory[self.value_at(slot)..][..self.header.value_size as usize]);
             if entries.len() > room {
                 return None;
             }
         }
-        let Map {
-            header:
-                MapHeader {
-                    key_size,
-                    value_size,
-                    count,
-                    ..
-                },
-            ..
-        } = *self;
-        (used == count).then_some(SavedMap {
+        Some(SavedMap {
             name,
-            key_size,
-            value_size,
+            key_size: self.header.key_size,
+            value_size: self.header.value_size,
             entries,
         })
     }
 
-    fn insert_all(mut self, memory: &mut [u8], saved: &SavedMap) {
+    /// Returns how many entries there were to insert.
+    fn insert_all(&mut self, memory: &mut [u8], saved: &SavedMap) -> u32 {
         let key_size = saved.key_size as usize;
+        let mut all = 0;
         for entry in saved.entries.chunks_exact(key_size + saved.value_size as usize) {
             let (key, value) = entry.split_at(key_size);
             self.insert(memory, key, value);
+            all += 1;
         }
         self.write_header(memory);
+        all
     }
 
     /// Sets the value of a key in memory, not yet the count in the header there; false when every slot is taken by others.
@@ -359,7 +434,7 @@ mod tests {
     fn carries_entries_into_a_map_of_another_capacity() {
         let old = memory(8, &[(1, 10), (2, 20), (9, 90), (17, 170)]);
         let mut new = memory(32, &[(2, 0)]);
-        assert_eq!(restore(&mut new, TABLE, &save(&old, TABLE)), 1);
+        assert_eq!(restore(&mut new, TABLE, &save(&old, TABLE)).maps, ["macs"]);
         let same = memory(32, &[(2, 20), (1, 10), (9, 90), (17, 170)]);
         let sorted = |memory: &[u8]| {
             let mut pairs: Vec<_> = save(memory, TABLE)[0]
@@ -406,7 +481,7 @@ mod tests {
         let mut other = memory(8, &[]);
         other[68..72].copy_from_slice(&8_u32.to_le_bytes());
         let before = other.clone();
-        assert_eq!(restore(&mut other, TABLE, &saved), 0);
+        assert_eq!(restore(&mut other, TABLE, &saved), Moved::default());
         assert_eq!(other, before);
     }
 

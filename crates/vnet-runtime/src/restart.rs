@@ -1,11 +1,12 @@
 //! Ends a failed instance and makes a fresh one, when the fault rules allow it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use vnet_abi::{export, log_level};
 
 use crate::attach::shape;
-use crate::error::Refusal;
+use crate::error::{PluginError, Refusal};
+use crate::event::{StageEvent, StageEventKind};
 use crate::exports::Form;
 use crate::failure::Failure;
 use crate::frames::{Fate, Reason};
@@ -83,14 +84,75 @@ impl Stage {
         if let Some(host) = self.host_mut() {
             host.log.host(log_level::ERROR, &line);
         }
+        let mut event = StageEvent::new(StageEventKind::Fault, line);
+        event.fault = Some(report.clone());
+        self.events.push(event);
+        if self.life.tripped() {
+            let text = "out of service after too many faults".to_owned();
+            self.events.push(StageEvent::new(StageEventKind::Tripped, text));
+        }
         self.last_fault = Some(report);
         next
+    }
+
+    /// Puts a plugin that waits for a restart, or is out of service, to work again, and forgets its faults.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stage::new`]; it is a fault like any other then.
+    pub fn reset(&mut self) -> Result<(), PluginError> {
+        self.life.reset();
+        if self.instance.is_some() {
+            return Ok(());
+        }
+        self.runner.enter();
+        let revived = self.revive();
+        let result = match revived {
+            Ok(()) => {
+                if self.module.form() == Form::Batch {
+                    self.arena = Vec::new();
+                }
+                let text = "put to work again by hand".to_owned();
+                self.events.push(StageEvent::new(StageEventKind::Revived, text));
+                Ok(())
+            }
+            Err(failure) => {
+                self.settle_failure(&failure, &[]);
+                Err(failure.into_error(self.name()))
+            }
+        };
+        self.runner.leave();
+        result
+    }
+
+    /// Takes note that an instance tried after a trip has worked for long enough.
+    #[cold]
+    pub(crate) fn settle_trial(&mut self) {
+        if self.life.settle_trial(Instant::now()) {
+            let text = "has worked without a fault since it was tried again".to_owned();
+            if let Some(host) = self.host_mut() {
+                host.log.host(log_level::INFO, &text);
+            }
+            self.events.push(StageEvent::new(StageEventKind::Revived, text));
+        }
+    }
+
+    fn report_start(&mut self, was_tripped: bool, took: Duration) {
+        let (kind, text) = if was_tripped {
+            (StageEventKind::HalfOpen, "tried again")
+        } else {
+            (StageEventKind::Restarted, "a fresh instance runs")
+        };
+        let mut event = StageEvent::new(kind, text.to_owned());
+        event.took_ns = took.as_nanos() as u64;
+        self.events.push(event);
     }
 
     fn revive(&mut self) -> Result<(), Box<Failure>> {
         let Some(host) = self.idle.take() else {
             return Ok(());
         };
+        let (begun, was_tripped) = (Instant::now(), self.life.tripped());
         match Instance::start(&self.module, host) {
             Ok(mut instance) => {
                 if shape(&instance) != (self.traits, self.stride, self.slots) {
@@ -108,6 +170,7 @@ impl Stage {
                 self.tally.restarts += 1;
                 self.instance = Some(instance);
                 self.share_again();
+                self.report_start(was_tripped, begun.elapsed());
                 Ok(())
             }
             Err((host, failure)) => {

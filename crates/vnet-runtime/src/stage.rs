@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::attach::{check_mtu, host, shape};
 use crate::error::{PluginError, Refusal};
+use crate::event::{EventReader, EventWriter};
 use crate::exports::Form;
 use crate::frames::{Arena, Frames, Reason, Traits};
 use crate::guest::Host;
@@ -50,8 +51,9 @@ pub struct Stage {
     pub(crate) shared: Option<SharedArena>,
     /// Whether the plugin may set timers or send frames of its own.
     pub(crate) may_ask: bool,
-    reader: LogReader,
+    pub(crate) events: EventWriter,
     pub(crate) runner: Runner,
+    reader: LogReader,
 }
 
 impl std::fmt::Debug for Stage {
@@ -108,8 +110,9 @@ impl Stage {
             last_fault: None,
             shared: None,
             may_ask,
-            reader,
+            events: EventWriter::new(),
             runner,
+            reader,
         })
     }
 
@@ -163,6 +166,9 @@ impl Stage {
             Form::Batch => self.run_batch(frames),
         }
         self.runner.leave();
+        if self.life.is_tried() {
+            self.settle_trial();
+        }
     }
 
     /// Returns the stage's numbers.
@@ -177,6 +183,7 @@ impl Stage {
         let host = self.host();
         StageStats {
             name: self.name().to_owned(),
+            version: self.module.manifest().version.clone(),
             form: self.module.form().name().to_owned(),
             state: self.life.name(Instant::now()).to_owned(),
             packets_in: tally.packets_in,
@@ -194,6 +201,7 @@ impl Stage {
                 host.map_or(0, |host| host.asked.full),
             ),
             restarts: tally.restarts,
+            swaps: tally.swaps,
             runs: tally.runs,
             guest_ns: (ns_per_packet * tally.packets_in as f64) as u64,
             ns_per_packet,
@@ -207,6 +215,18 @@ impl Stage {
     #[must_use]
     pub fn logs(&self) -> LogReader {
         self.reader.clone()
+    }
+
+    /// Returns the end at which the stage's events come out.
+    #[must_use]
+    pub fn events(&self) -> EventReader {
+        self.events.reader()
+    }
+
+    /// Returns the plugin's module.
+    #[must_use]
+    pub fn module(&self) -> &Module {
+        &self.module
     }
 
     /// Returns what is written for a drop: the manifest's text of a plugin's code, else [`Reason::name`].

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 pub struct StageStats {
     /// Name of the plugin.
     pub name: String,
+    /// The plugin's own version, where its manifest gives one.
+    pub version: Option<String>,
     /// `simple` or `batch`.
     pub form: String,
     /// `running`, `backoff` (waits for a restart), `tripped` (out of service), or `half-open` (tried again after a trip).
@@ -38,6 +40,8 @@ pub struct StageStats {
     pub faults: BTreeMap<String, u64>,
     /// Fresh instances made after a fault.
     pub restarts: u64,
+    /// How often another plugin took the place of the one before; all numbers but those of time go on over it.
+    pub swaps: u64,
     /// Batches offered to the plugin.
     pub runs: u64,
     /// Time spent in the plugin in nanoseconds, estimated from the first 64 batches and every eighth of the rest.

@@ -36,6 +36,9 @@ pub(crate) struct Tally {
     other: u64,
     /// Drops without a code.
     pub(crate) plain: u64,
+    /// Drops of the plugins whose place this one took, by what they called them.
+    earlier: BTreeMap<String, u64>,
+    pub(crate) swaps: u64,
     by_host: [u64; Reason::HOST.len()],
     failures: [u64; 3],
     offences: [u64; 5],
@@ -48,6 +51,31 @@ impl Tally {
             by_code: codes.map(|code| (code, 0)).collect(),
             ..Tally::default()
         }
+    }
+
+    /// Goes on from the numbers of the plugin whose place this one takes, but for the times, which are each plugin's own.
+    pub(crate) fn inherit(&mut self, old: &Tally, reasons: &BTreeMap<u16, String>) {
+        self.packets_in += old.packets_in;
+        self.bytes_in += old.bytes_in;
+        self.passed += old.passed;
+        self.dropped += old.dropped;
+        self.redirected += old.redirected;
+        self.tx += old.tx;
+        self.appended += old.appended;
+        self.restarts += old.restarts;
+        self.timer_calls += old.timer_calls;
+        self.swaps += old.swaps + 1;
+        self.plain += old.plain;
+        self.other += old.other;
+        self.earlier.clone_from(&old.earlier);
+        for (code, n) in old.by_code.iter().filter(|(_, n)| *n > 0) {
+            let text = reasons.get(code).map_or("other", String::as_str);
+            *self.earlier.entry(text.to_owned()).or_insert(0) += n;
+        }
+        let add = |to: &mut [u64], from: &[u64]| to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
+        add(&mut self.by_host, &old.by_host);
+        add(&mut self.failures, &old.failures);
+        add(&mut self.offences, &old.offences);
     }
 
     /// Counts what became of one frame.
@@ -94,6 +122,9 @@ impl Tally {
         let mut add = |name: &str, n: u64| *drops.entry(name.to_owned()).or_insert(0) += n;
         for (code, n) in &self.by_code {
             add(reasons.get(code).map_or("other", String::as_str), *n);
+        }
+        for (text, n) in &self.earlier {
+            add(text, *n);
         }
         let host = Reason::HOST
             .iter()

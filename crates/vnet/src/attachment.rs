@@ -4,14 +4,18 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use vnet_datapath::{Pipeline, StageId};
-use vnet_lab::Island;
-use vnet_runtime::StageStats;
+use vnet_lab::{At, Island};
+use vnet_packet::Layer;
+use vnet_runtime::{Module, Stage, StageStats};
 
 use crate::device::{Device, Inner};
 use crate::error::Error;
+use crate::events::{self, Scope, Subject};
 use crate::fork::Generation;
 use crate::logs::{LogRecord, LogTail};
-use crate::network::NetworkInner;
+use crate::network::{NetworkInner, words};
+use crate::plugin::Plugin;
+use crate::watch::WatchInner;
 use crate::wire::WireInner;
 
 /// A plugin at work; it stays there when the handle is dropped, until it is detached or what it is on closed.
@@ -21,16 +25,56 @@ pub struct Attachment {
 }
 
 pub(crate) struct AttachmentInner {
-    name: String,
-    id: StageId,
+    pub(crate) id: StageId,
+    pub(crate) scope: Scope,
     owner: Owner,
-    tail: Arc<LogTail>,
+    pub(crate) tail: Arc<LogTail>,
+    /// Whose events are kept as long as this lives.
+    subject: Arc<Mutex<Subject>>,
+    versions: Mutex<Versions>,
+    /// Held by who swaps; with several, in the order of their scopes.
+    pub(crate) swapping: Mutex<()>,
+    watch: Mutex<Option<Arc<WatchInner>>>,
     /// Counters at the end, once it has ended. Never locked while a line is waited for.
     last: Mutex<Option<StageStats>>,
     /// Held by who detaches.
     detaching: Mutex<()>,
     reordered: AtomicBool,
     born: Generation,
+}
+
+/// A plugin as it was asked for, and its module.
+#[derive(Clone)]
+pub(crate) struct Version {
+    pub plugin: Plugin,
+    pub module: Module,
+}
+
+/// What was put to work here.
+pub(crate) struct Versions {
+    pub now: Version,
+    /// The one before the last swap.
+    pub before: Option<Version>,
+}
+
+/// What is known of a stage before it goes to its pipeline.
+pub(crate) struct Begun {
+    version: Version,
+    tail: Arc<LogTail>,
+    events: vnet_runtime::EventReader,
+}
+
+impl Begun {
+    pub(crate) fn new(plugin: &Plugin, stage: &Stage, tail: Arc<LogTail>) -> Self {
+        Self {
+            version: Version {
+                plugin: plugin.clone(),
+                module: stage.module().clone(),
+            },
+            tail,
+            events: stage.events(),
+        }
+    }
 }
 
 /// Whose pipeline the plugin is in.
@@ -40,12 +84,31 @@ pub(crate) enum Owner {
     Network {
         network: Weak<NetworkInner>,
         island: Island,
-        /// Where on the network, in words.
-        place: String,
+        /// Where on the network.
+        at: At,
     },
 }
 
 impl Owner {
+    /// Returns what it is in words, and whose events those of the plugin are, too.
+    fn subject(&self) -> (String, Scope) {
+        let gone = || (String::new(), Scope::next());
+        match self {
+            Owner::Device(device) => device
+                .upgrade()
+                .map_or_else(gone, |device| (device.name.clone(), device.scope)),
+            Owner::Wire(wire) => wire
+                .upgrade()
+                .map_or_else(gone, |wire| (wire.to_string(), wire.scope)),
+            Owner::Network { network, at, .. } => {
+                let scope = network
+                    .upgrade()
+                    .map_or_else(Scope::next, |network| network.scope);
+                (words(at), scope)
+            }
+        }
+    }
+
     fn forget(&self, attachment: &Arc<AttachmentInner>) {
         match self {
             Owner::Device(device) => {
@@ -103,9 +166,9 @@ impl Attachments {
     /// Returns those of a network, each with its place.
     pub(crate) fn placed(&self) -> Vec<(String, Attachment)> {
         let placed = |attachment: &Arc<AttachmentInner>| match &attachment.owner {
-            Owner::Network { place, island, .. } if !island.has_ended(attachment.id) => {
+            Owner::Network { at, island, .. } if !island.has_ended(attachment.id) => {
                 let inner = Arc::clone(attachment);
-                Some((place.clone(), Attachment { inner }))
+                Some((words(at), Attachment { inner }))
             }
             _ => None,
         };
@@ -129,8 +192,14 @@ impl Attachments {
 impl Attachment {
     /// Returns the plugin's name.
     #[must_use]
-    pub fn name(&self) -> &str {
-        &self.inner.name
+    pub fn name(&self) -> String {
+        self.inner.name()
+    }
+
+    /// Returns whose events [`next_events`](crate::next_events) is asked for to get this one's.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        self.inner.scope
     }
 
     /// Returns the counters; after detaching or closing, the last ones.
@@ -208,16 +277,94 @@ impl Attachment {
 }
 
 impl AttachmentInner {
-    pub(crate) fn new(name: String, id: StageId, owner: Owner, tail: Arc<LogTail>) -> Self {
+    pub(crate) fn new(begun: Begun, id: StageId, owner: Owner) -> Self {
+        let Begun {
+            version,
+            tail,
+            events,
+        } = begun;
+        let (place, of) = owner.subject();
+        let scope = Scope::next();
+        let subject = Arc::new(Mutex::new(Subject {
+            plugin: Some(version.module.name().to_owned()),
+            place,
+            scopes: [scope, of],
+        }));
+        events::follow(&subject, events);
         Self {
-            name,
             id,
+            scope,
             owner,
             tail,
+            subject,
+            versions: Mutex::new(Versions {
+                now: version,
+                before: None,
+            }),
+            swapping: Mutex::new(()),
+            watch: Mutex::new(None),
             last: Mutex::new(None),
             detaching: Mutex::new(()),
             reordered: AtomicBool::new(false),
             born: Generation::current(),
+        }
+    }
+
+    pub(crate) fn name(&self) -> String {
+        self.versions().now.module.name().to_owned()
+    }
+
+    pub(crate) fn versions(&self) -> MutexGuard<'_, Versions> {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note that another version is at work.
+    pub(crate) fn begin_version(&self, version: Version) {
+        let name = version.module.name().to_owned();
+        let mut versions = self.versions();
+        let before = std::mem::replace(&mut versions.now, version);
+        versions.before = Some(before);
+        self.subject.lock().unwrap_or_else(PoisonError::into_inner).plugin = Some(name);
+    }
+
+    /// Returns what its events are kept under.
+    pub(crate) fn subject(&self) -> Subject {
+        self.subject
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Takes note of the file that is watched for it; returns the one before.
+    pub(crate) fn watched(&self, watch: Arc<WatchInner>) -> Option<Arc<WatchInner>> {
+        self.watch
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .replace(watch)
+    }
+
+    /// Returns what a stage in its place must fit: layer, number of ports, and MTU as it is just now.
+    pub(crate) fn fit(&self) -> Result<(Layer, u16, u32), Error> {
+        match &self.owner {
+            Owner::Device(device) => {
+                let inner = device.upgrade().ok_or_else(|| self.ended())?;
+                let device = Device { inner };
+                device.check_open()?;
+                Ok((device.layer(), 1, device.mtu()?))
+            }
+            Owner::Wire(wire) => wire.upgrade().ok_or_else(|| self.ended())?.fit(),
+            Owner::Network { network, at, .. } => {
+                self.check_ours()?;
+                let network = network.upgrade().ok_or_else(|| self.ended())?;
+                let fit = network.lab.fit(at)?;
+                Ok((fit.layer, fit.ports, fit.mtu))
+            }
+        }
+    }
+
+    fn ended(&self) -> Error {
+        Error::Closed {
+            what: format!("what plugin {} was attached to", self.name()),
         }
     }
 
@@ -236,7 +383,7 @@ impl AttachmentInner {
 
     fn check_ours(&self) -> Result<(), Error> {
         self.born
-            .check(&format!("the network plugin {} is in", self.name))
+            .check(&format!("the network plugin {} is in", self.name()))
     }
 
     fn last(&self) -> MutexGuard<'_, Option<StageStats>> {
@@ -247,9 +394,7 @@ impl AttachmentInner {
         &self,
         use_it: impl Fn(&Pipeline, StageId) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let ended = || Error::Closed {
-            what: format!("what plugin {} was attached to", self.name),
-        };
+        let ended = || self.ended();
         match &self.owner {
             Owner::Device(device) => {
                 let device = Device {
@@ -262,7 +407,10 @@ impl AttachmentInner {
                 .upgrade()
                 .ok_or_else(ended)?
                 .on_pipeline(|pipeline| use_it(pipeline, self.id)),
-            Owner::Network { island, .. } => island.with_pipeline(|pipeline| use_it(pipeline, self.id))?,
+            Owner::Network { island, .. } => {
+                self.check_ours()?;
+                island.with_pipeline(|pipeline| use_it(pipeline, self.id))?
+            }
         }
     }
 }

@@ -240,6 +240,7 @@ impl From<EngineError> for Error {
                 ),
                 hint: Some("lower the MTU, or give the plugin larger buffers".into()),
             },
+            EngineError::Plugin(error) => error.into(),
             EngineError::Os { source, .. } => Error::System {
                 what: text,
                 errno: source.raw_os_error(),

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::error::Error;
-use crate::{logs, sandbox};
+use crate::{events, logs, sandbox};
 
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 
@@ -16,6 +16,7 @@ static GENERATION: AtomicU32 = AtomicU32::new(0);
 /// Another thread may hold one just then, and would hold it for ever in the child.
 pub fn before_fork() {
     logs::hold();
+    events::hold();
     sandbox::hold();
     vnet_sandbox::before_fork();
     vnet_datapath::before_fork();
@@ -26,6 +27,7 @@ pub fn after_fork() {
     vnet_datapath::after_fork();
     vnet_sandbox::after_fork();
     sandbox::release();
+    events::release();
     logs::release();
 }
 

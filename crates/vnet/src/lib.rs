@@ -31,6 +31,7 @@ mod command;
 mod device;
 mod doctor;
 mod error;
+mod events;
 mod failures;
 mod fork;
 mod logs;
@@ -43,8 +44,10 @@ mod recording;
 mod replay;
 mod sandbox;
 mod shipped;
+mod swap;
 mod tap;
 mod veth;
+mod watch;
 mod wire;
 
 pub use attachment::Attachment;
@@ -54,6 +57,7 @@ pub use command::{Command, Completed, Running};
 pub use device::{Backend, Device, DeviceKind, DeviceState, DeviceStats, Frame, KernelStats};
 pub use doctor::{Doctor, Finding, Severity, Way, apparmor_profile, doctor, seccomp_profile};
 pub use error::{Error, ErrorKind};
+pub use events::{Occurrence, Scope, next_events};
 pub use fork::{after_fork, before_fork, forked};
 pub use logs::{LogRecord, next_logs};
 pub use netns::{LabPlace, Netns};
@@ -67,8 +71,10 @@ pub use recording::{Recorded, Recording};
 pub use replay::{Replay, replay};
 pub use sandbox::{announcement as sandbox_announcement, close as close_sandbox};
 pub use shipped::{Shipped, shipped};
+pub use swap::{Swapped, swap_all};
 pub use tap::{Tap, Tun};
 pub use veth::Veth;
+pub use watch::Watch;
 pub use wire::Wire;
 
 pub use vnet_datapath::{PipelineStats, PortStats, ReplayReport};
@@ -79,8 +85,8 @@ pub use vnet_lab::{
 };
 pub use vnet_packet::{Layer, summary};
 pub use vnet_runtime::{
-    CheckOptions, CheckReport, FaultReport, FieldType, MapCopy, MapInfo, OnFault, Record, RecordField,
-    StageStats, Trip,
+    CarriedState, CheckOptions, CheckReport, FaultReport, FieldType, MapCopy, MapInfo, OnFault, Record,
+    RecordField, StageStats, Trip,
 };
 pub use vnet_sandbox::{
     Child, ExecRequest, LabDescription, LabEntry, SocketSpec, Stale, Stdio, labs, set_helper_path,

@@ -90,7 +90,8 @@ fn drain() -> Vec<LogRecord> {
 
 /// Last lines of one attachment.
 pub(crate) struct LogTail {
-    reader: LogReader,
+    /// Of the plugin at work, and never locked but under the hub's lock.
+    reader: Mutex<LogReader>,
     tail: Mutex<VecDeque<LogRecord>>,
 }
 
@@ -98,11 +99,19 @@ impl LogTail {
     /// Starts to collect from `reader`.
     pub(crate) fn follow(reader: LogReader) -> Arc<Self> {
         let tail = Arc::new(Self {
-            reader,
+            reader: Mutex::new(reader),
             tail: Mutex::new(VecDeque::new()),
         });
         with_hub(|hub| hub.sources.push(Arc::downgrade(&tail)));
         tail
+    }
+
+    /// Collects from another plugin, which took the place of the one before.
+    pub(crate) fn follow_on(&self, reader: LogReader) {
+        with_hub(|hub| {
+            self.pull(&mut hub.pending);
+            *lock(&self.reader) = reader;
+        });
     }
 
     pub(crate) fn lines(&self) -> Vec<LogRecord> {
@@ -114,7 +123,8 @@ impl LogTail {
 
     fn pull(&self, pending: &mut VecDeque<LogRecord>) {
         let mut tail = lock(&self.tail);
-        while let Some(record) = self.reader.pop() {
+        let reader = lock(&self.reader);
+        while let Some(record) = reader.pop() {
             if tail.len() == TAIL {
                 tail.pop_front();
             }

@@ -159,9 +159,29 @@ impl Plugin {
         }
     }
 
+    /// Returns the file it is read from; `None` for one that ships with vnet, or was given as bytes.
+    pub(crate) fn file(&self) -> Option<PathBuf> {
+        match self.find() {
+            Ok(Source::File(path)) => Some(path),
+            _ => None,
+        }
+    }
+
     /// Starts an instance for a place with `ports` ports, and the collection of what it logs.
     pub(crate) fn stage(&self, layer: Layer, ports: u16, mtu: u32) -> Result<(Stage, Arc<LogTail>), Error> {
-        let module = self.module()?;
+        let stage = self.stage_of(&self.module()?, layer, ports, mtu)?;
+        let tail = LogTail::follow(stage.logs());
+        Ok((stage, tail))
+    }
+
+    /// Starts an instance of a module that was loaded.
+    pub(crate) fn stage_of(
+        &self,
+        module: &Module,
+        layer: Layer,
+        ports: u16,
+        mtu: u32,
+    ) -> Result<Stage, Error> {
         let mut options = StageOptions {
             config: self.config.json(module.manifest().config.as_ref()),
             on_fault: self.on_fault,
@@ -179,9 +199,7 @@ impl Plugin {
         if let Some(trip) = self.trip {
             options.trip = trip;
         }
-        let stage = Stage::new(&module, options)?;
-        let tail = LogTail::follow(stage.logs());
-        Ok((stage, tail))
+        Ok(Stage::new(module, options)?)
     }
 }
 

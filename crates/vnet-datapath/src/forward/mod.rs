@@ -2,6 +2,7 @@ mod asked;
 mod chain;
 mod delayed;
 mod door;
+mod exchange;
 mod lines;
 mod mark;
 mod pump;
@@ -13,6 +14,8 @@ mod switch;
 mod chained;
 #[cfg(test)]
 mod copies;
+#[cfg(test)]
+mod exchanged;
 #[cfg(test)]
 mod impaired;
 #[cfg(test)]
@@ -39,6 +42,7 @@ use crate::sink::SinkSender;
 use crate::stage::{Direction, LinkSide, StageBox, StageId};
 use crate::stats::PipelineStats;
 
+pub(crate) use exchange::{Exchange, Unchanged};
 pub use lines::LineAt;
 use lines::Lines;
 pub(crate) use scratch::Scratch;
@@ -254,6 +258,17 @@ impl Forwarder {
             .map(|s| &mut **s)
     }
 
+    /// Returns the ports at which, or on whose links, a stage is; none for one of the whole pipeline.
+    pub(crate) fn ports_of(&self, id: StageId) -> Option<Vec<usize>> {
+        let index = self.index(id)?;
+        let is_there = |(_, at): &(usize, &crate::path::AtPort)| {
+            at.device.iter().any(|(stage, _)| *stage == index)
+                || at.link.iter().any(|(stage, ..)| *stage == index)
+        };
+        let ports = self.places.ports.iter().enumerate().filter(is_there);
+        Some(ports.map(|(number, _)| number).collect())
+    }
+
     pub(crate) fn all_stats(&self) -> Vec<StageStats> {
         self.stages.iter().flatten().map(|s| s.stats()).collect()
     }
@@ -323,7 +338,7 @@ impl Forwarder {
 
     /// Counts a port as gone, so that what is sent there is dropped under that name.
     pub(crate) fn lose(&mut self, port: usize) {
-        self.ports[port].gone = true;
+        self.ports[port].lose();
         self.forget_learned(port);
         if let Some(sink) = &mut self.sink {
             sink.end();

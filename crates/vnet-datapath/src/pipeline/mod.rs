@@ -1,3 +1,4 @@
+mod exchange;
 mod line;
 mod record;
 mod switch;
@@ -26,6 +27,7 @@ use crate::stage::{Direction, StageBox, StageId};
 use crate::stats::PipelineStats;
 use crate::worker::{Message, Serial};
 
+pub use exchange::{Exchanged, Replacement};
 pub use switch::SWITCH_STAGE_PORTS;
 
 /// Bytes of frames that may wait to be sent.

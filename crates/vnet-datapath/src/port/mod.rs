@@ -9,6 +9,8 @@ mod tap;
 
 use std::collections::BTreeMap;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
 use serde::Serialize;
@@ -73,6 +75,8 @@ pub struct Port {
     pub(crate) io: Io,
     pub(crate) counters: Counters,
     pub(crate) gone: bool,
+    /// The same, for who looks on from another thread.
+    gone_flag: Arc<AtomicBool>,
     /// The longest frame it brings and takes.
     pub(crate) longest: usize,
     /// Its device went down or away and nothing has passed since.
@@ -193,6 +197,7 @@ impl Port {
             io,
             counters: Counters::default(),
             gone: false,
+            gone_flag: Arc::default(),
             longest: FRAME_MAX,
             down: false,
             fell: false,
@@ -241,6 +246,18 @@ impl Port {
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.gone
+    }
+
+    /// Returns what is set when the device is found deleted, wherever the port is then.
+    #[must_use]
+    pub fn gone_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.gone_flag)
+    }
+
+    /// Takes note that the device was deleted.
+    pub(crate) fn lose(&mut self) {
+        self.gone = true;
+        self.gone_flag.store(true, Ordering::Relaxed);
     }
 
     /// Tells whether the port's frames are being recorded.
@@ -323,7 +340,7 @@ impl Port {
             Io::Vacant => Got::Gone,
         };
         if matches!(got, Got::Gone) {
-            self.gone = true;
+            self.lose();
         }
         if landing.metas.len() > before {
             self.down = false;

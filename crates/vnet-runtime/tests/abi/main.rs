@@ -18,3 +18,4 @@ mod maps;
 mod mutated;
 mod refused;
 mod simple;
+mod swap;

@@ -10,7 +10,7 @@ use vnet_packet::Layer;
 
 use super::line::SLICE;
 use super::{Device, Line};
-use crate::attachment::{Attachment, AttachmentInner, Owner};
+use crate::attachment::{Attachment, AttachmentInner, Begun, Owner};
 use crate::error::Error;
 use crate::plugin::{Direction, Plugin};
 use crate::recording::Recording;
@@ -94,22 +94,16 @@ impl Device {
         position: Option<usize>,
     ) -> Result<Attachment, Error> {
         self.check_open()?;
-        let (stage, tail) =
-            plugin
-                .numbered(self.inner.attachments.number())
-                .stage(self.inner.layer, 1, self.mtu()?)?;
-        let name = stage.name().to_owned();
+        let plugin = plugin.numbered(self.inner.attachments.number());
+        let (stage, tail) = plugin.stage(self.inner.layer, 1, self.mtu()?)?;
+        let begun = Begun::new(&plugin, &stage, tail);
         let stage = std::cell::Cell::new(Some(stage));
         let id: StageId = self.on_pipeline(|pipeline, port| {
             let stage = stage.take().ok_or_else(|| self.closed_error())?;
             Ok(pipeline.attach(Place::Port(port, direction.into()), stage, position)?)
         })?;
-        let inner = Arc::new(AttachmentInner::new(
-            name,
-            id,
-            Owner::Device(Arc::downgrade(&self.inner)),
-            tail,
-        ));
+        let owner = Owner::Device(Arc::downgrade(&self.inner));
+        let inner = Arc::new(AttachmentInner::new(begun, id, owner));
         self.inner.attachments.add(&inner);
         Ok(Attachment { inner })
     }

@@ -15,6 +15,7 @@ use vnet_sys::PacketOptions;
 
 use super::{Device, Inner};
 use crate::error::Error;
+use crate::events::{self, Subject};
 use crate::wire::WireInner;
 
 /// Longest time a waiting receiver keeps the line from those who want to move it.
@@ -165,6 +166,17 @@ impl Device {
 
     /// Takes the port of a quiet device and leaves its line closed; after an error the line is as it was.
     pub(crate) fn take_port(&self, line: &mut Line) -> Result<Port, Error> {
+        let port = self.take(line)?;
+        let subject = Subject {
+            plugin: None,
+            place: self.inner.name.clone(),
+            scopes: [self.inner.scope; 2],
+        };
+        events::watch_device(subject, port.gone_flag());
+        Ok(port)
+    }
+
+    fn take(&self, line: &mut Line) -> Result<Port, Error> {
         let info = PortInfo {
             name: self.inner.name.clone(),
             layer: self.inner.layer,

@@ -22,6 +22,7 @@ pub use link::{DeviceState, DeviceStats, KernelStats};
 
 use crate::attachment::Attachments;
 use crate::error::Error;
+use crate::events::Scope;
 use crate::fork::Generation;
 
 /// Says how a device came to be.
@@ -90,6 +91,7 @@ pub(crate) struct Inner {
     /// Who makes frames move just now. Lock order: the lines of devices by address, then the line of a wire.
     pub line: line::Lock,
     pub attachments: Attachments,
+    pub scope: Scope,
     /// Descriptor that keeps the device or its frames, for [`Device::fds`]; -1 when there is none.
     pub held: AtomicI32,
     pub life: Arc<Life>,
@@ -121,6 +123,7 @@ impl Device {
                 place,
                 line: line::Lock::new(Line::Idle(source)),
                 attachments: Attachments::default(),
+                scope: Scope::next(),
                 held: AtomicI32::new(held.unwrap_or(-1)),
                 life,
                 born: Generation::current(),
@@ -138,6 +141,12 @@ impl Device {
     #[must_use]
     pub fn index(&self) -> u32 {
         self.inner.index
+    }
+
+    /// Returns whose events [`next_events`](crate::next_events) is asked for to get those of this device and its plugins.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        self.inner.scope
     }
 
     /// Returns how it came to be.

@@ -26,6 +26,7 @@ use vnet_topology::Spec;
 pub use declare::{LinkOptions, NodeOptions, nanoseconds, pools, routing};
 pub use link::Link;
 pub use node::Node;
+pub(crate) use place::words;
 pub use port::Transport;
 pub use process::{Popen, Process};
 pub use state::{GraphFormat, NodeInterface};
@@ -33,6 +34,7 @@ pub use stream::{Pipes, Stream};
 
 use crate::attachment::Attachments;
 use crate::error::Error;
+use crate::events::Scope;
 use crate::fork::Generation;
 
 /// Asked at least every 50 ms by whatever waits: true ends the wait with [`Error::System`] and `EINTR`.
@@ -85,6 +87,7 @@ pub(crate) struct NetworkInner {
     fds: OnceLock<Vec<RawFd>>,
     holding: AtomicBool,
     pub attachments: Attachments,
+    pub scope: Scope,
     /// Commands started by hand or by the declaration: they live until the network is closed, whoever forgets the handle.
     processes: Mutex<Vec<Process>>,
     pub born: Generation,
@@ -114,10 +117,17 @@ impl Network {
                 fds: OnceLock::new(),
                 holding: AtomicBool::new(false),
                 attachments: Attachments::default(),
+                scope: Scope::next(),
                 processes: Mutex::new(Vec::new()),
                 born: Generation::current(),
             }),
         })
+    }
+
+    /// Returns whose events [`next_events`](crate::next_events) is asked for to get those of its plugins.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        self.inner.scope
     }
 
     /// Returns the lab's name.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use vnet_lab::At;
 
 use super::Network;
-use crate::attachment::{Attachment, AttachmentInner, Owner};
+use crate::attachment::{Attachment, AttachmentInner, Begun, Owner};
 use crate::error::Error;
 use crate::plugin::{Direction, Plugin};
 use crate::recording::Recording;
@@ -36,23 +36,22 @@ pub(super) fn attach(
 ) -> Result<Attachment, Error> {
     let lab = network.ours()?;
     let fit = lab.fit(at)?;
-    let (stage, tail) = plugin
-        .numbered(network.inner.attachments.number())
-        .stage(fit.layer, fit.ports, fit.mtu)?;
-    let name = stage.name().to_owned();
+    let plugin = plugin.numbered(network.inner.attachments.number());
+    let (stage, tail) = plugin.stage(fit.layer, fit.ports, fit.mtu)?;
+    let begun = Begun::new(&plugin, &stage, tail);
     let (id, island) = lab.attach(at, stage, direction.into(), position)?;
     let owner = Owner::Network {
         network: Arc::downgrade(&network.inner),
         island,
-        place: words(at),
+        at: at.clone(),
     };
-    let inner = Arc::new(AttachmentInner::new(name, id, owner, tail));
+    let inner = Arc::new(AttachmentInner::new(begun, id, owner));
     network.inner.attachments.add(&inner);
     Ok(Attachment { inner })
 }
 
 /// Says in words where something is.
-fn words(at: &At) -> String {
+pub(crate) fn words(at: &At) -> String {
     match at {
         At::Link(name) => format!("link {name}"),
         At::Switch(name) => format!("switch {name}"),

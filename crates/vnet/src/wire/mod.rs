@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use lines::Impaired;
 use vnet_datapath::{Pipeline, PipelineStats, Place, Port, StageId};
+use vnet_packet::Layer;
 
-use crate::attachment::{Attachment, AttachmentInner, Attachments, Owner};
+use crate::attachment::{Attachment, AttachmentInner, Attachments, Begun, Owner};
 use crate::device::{Device, Line, Source, both};
 use crate::error::Error;
+use crate::events::Scope;
 use crate::fork::Generation;
 use crate::plugin::{Direction, Plugin};
 
@@ -27,6 +29,7 @@ pub(crate) struct WireInner {
     a: Device,
     b: Device,
     pub(crate) attachments: Attachments,
+    pub(crate) scope: Scope,
     /// Taken before the pipeline.
     impaired: Mutex<Impaired>,
     pipeline: RwLock<Option<Pipeline>>,
@@ -98,6 +101,7 @@ impl Wire {
             a: a.clone(),
             b: b.clone(),
             attachments: Attachments::default(),
+            scope: Scope::next(),
             impaired: Impaired::new(seed),
             pipeline: RwLock::new(Some(Pipeline::wire_held(port_a, port_b)?)),
             born: Generation::current(),
@@ -139,19 +143,17 @@ impl Wire {
         direction: Direction,
         position: Option<usize>,
     ) -> Result<Attachment, Error> {
-        let mtu = self.inner.a.mtu()?.max(self.inner.b.mtu()?);
-        let (stage, tail) =
-            plugin
-                .numbered(self.inner.attachments.number())
-                .stage(self.inner.a.layer(), 2, mtu)?;
-        let name = stage.name().to_owned();
+        let (layer, ports, mtu) = self.inner.fit()?;
+        let plugin = plugin.numbered(self.inner.attachments.number());
+        let (stage, tail) = plugin.stage(layer, ports, mtu)?;
+        let begun = Begun::new(&plugin, &stage, tail);
         let stage = std::cell::Cell::new(Some(stage));
         let id: StageId = self.inner.on_pipeline(|pipeline| {
             let stage = stage.take().ok_or_else(|| self.inner.closed_error())?;
             Ok(pipeline.attach(Place::Wire(direction.into()), stage, position)?)
         })?;
         let owner = Owner::Wire(Arc::downgrade(&self.inner));
-        let inner = Arc::new(AttachmentInner::new(name, id, owner, tail));
+        let inner = Arc::new(AttachmentInner::new(begun, id, owner));
         self.inner.attachments.add(&inner);
         Ok(Attachment { inner })
     }
@@ -162,6 +164,12 @@ impl Wire {
     /// [`Error::Closed`].
     pub fn stats(&self) -> Result<PipelineStats, Error> {
         self.inner.on_pipeline(|pipeline| Ok(pipeline.stats()?))
+    }
+
+    /// Returns whose events [`next_events`](crate::next_events) is asked for to get those of its plugins.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        self.inner.scope
     }
 
     /// Returns whether it was closed, by itself or with one of its devices.
@@ -177,6 +185,12 @@ impl Wire {
 }
 
 impl WireInner {
+    /// Returns what a stage must fit: layer, number of ports, and MTU as it is just now.
+    pub(crate) fn fit(&self) -> Result<(Layer, u16, u32), Error> {
+        let mtu = self.a.mtu()?.max(self.b.mtu()?);
+        Ok((self.a.layer(), 2, mtu))
+    }
+
     pub(crate) fn on_pipeline<T>(&self, use_it: impl Fn(&Pipeline) -> Result<T, Error>) -> Result<T, Error> {
         self.born.check(&self.to_string())?;
         match &*self.read() {
