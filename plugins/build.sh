@@ -22,6 +22,7 @@ cargo_target=${CARGO_TARGET_DIR:-$here/target}/guests
 # package:file it becomes
 rust_plugins=(
   acl:shipped/acl.wasm
+  arp_guard:shipped/arp_guard.wasm
   count:shipped/count.wasm
   dns_block:shipped/dns_block.wasm
   drop_bcast:shipped/drop_bcast.wasm
@@ -31,6 +32,7 @@ rust_plugins=(
   mirror:shipped/mirror.wasm
   mss_clamp:shipped/mss_clamp.wasm
   nat:shipped/nat.wasm
+  rate_limit:shipped/rate_limit.wasm
   record:shipped/record.wasm
   router:shipped/router.wasm
   stateful_firewall:shipped/stateful_firewall.wasm

@@ -155,3 +155,39 @@ def test_router_answers_what_it_cannot_forward(tmp_path: Path) -> None:
     assert (forwarded.dst, forwarded.src, forwarded[ip].ttl) == ("02:00:00:00:00:09", "02:00:00:00:00:02", 8)
     assert (arp[scapy.ARP].op, arp[scapy.ARP].hwsrc) == (2, "02:00:00:00:00:02")
     assert all(sums_are_right(frame) for frame in out if ip in frame)
+
+
+def test_arp_guard_drops_what_another_claims(tmp_path: Path) -> None:
+    def arp(ip: str, mac: str, op: int = 2) -> Any:
+        return scapy.Ether(src=mac, dst="ff:ff:ff:ff:ff:ff") / scapy.ARP(op=op, hwsrc=mac, psrc=ip, pdst="10.0.0.99")
+
+    alice, mallory = "02:00:00:00:00:01", "02:00:00:00:00:66"
+    advertised = scapy.ICMPv6ND_NA(tgt="fd00::1") / scapy.ICMPv6NDOptDstLLAddr(lladdr=mallory)
+    solicited = scapy.ICMPv6ND_NS(tgt="fd00::9") / scapy.ICMPv6NDOptSrcLLAddr(lladdr=alice)
+    frames = [
+        arp("10.0.0.1", alice, op=1),
+        arp("10.0.0.1", mallory),
+        arp("10.0.0.2", mallory),
+        scapy.Ether(src=alice, dst="33:33:ff:00:00:09") / scapy.IPv6(src="fd00::1", dst="ff02::1:ff00:9") / solicited,
+        scapy.Ether(src=mallory, dst=alice) / scapy.IPv6(src="fd00::66", dst="ff02::1") / advertised,
+        arp("10.0.0.3", alice),
+        ether(scapy.IP(src="10.0.0.1") / scapy.UDP()),
+    ]
+    bindings = [{"ip": "10.0.0.3", "mac": "02:00:00:00:00:03"}]
+    out, report = replayed(tmp_path, "arp_guard", {"bindings": bindings}, frames)
+    assert [bytes(frame) for frame in out] == [bytes(frames[number]) for number in (0, 2, 3, 6)]
+    assert report.stages[0].drops["forged"] == 3
+
+
+def test_rate_limit_keeps_to_burst_and_rate(tmp_path: Path) -> None:
+    frames = []
+    for number in range(200):
+        frame = ether(scapy.IP(src=f"10.0.0.{number % 2}") / scapy.UDP())
+        frame.time = 1000 + number / 100
+        frames.append(frame)
+    for by, expected in (("source", 2 * 10 + 2 * 10), ("all", 10 + 10)):
+        out, report = replayed(tmp_path, "rate_limit", {"packets": 5, "burst": 10, "by": by}, frames)
+        assert expected - 3 <= len(out) <= expected + 1, (by, len(out))
+        assert report.stages[0].drops["over the limit"] == 200 - len(out)
+    with pytest.raises(vnet.PluginRejected, match="packets"):
+        replayed(tmp_path, "rate_limit", {"packets": 0}, frames)

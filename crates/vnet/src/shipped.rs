@@ -18,6 +18,11 @@ const SHIPPED: &[Shipped] = &[
         bytes: include_bytes!("../../../plugins/shipped/acl.wasm"),
     },
     Shipped {
+        name: "arp_guard",
+        description: "drops ARP and Neighbour Discovery that claim another station's address",
+        bytes: include_bytes!("../../../plugins/shipped/arp_guard.wasm"),
+    },
+    Shipped {
         name: "count",
         description: "counts packets by protocol and lets all of them pass",
         bytes: include_bytes!("../../../plugins/shipped/count.wasm"),
@@ -61,6 +66,11 @@ const SHIPPED: &[Shipped] = &[
         name: "nat",
         description: "hides hosts behind one IPv4 address, and forwards ports to them",
         bytes: include_bytes!("../../../plugins/shipped/nat.wasm"),
+    },
+    Shipped {
+        name: "rate_limit",
+        description: "limits packets or bytes per second with token buckets",
+        bytes: include_bytes!("../../../plugins/shipped/rate_limit.wasm"),
     },
     Shipped {
         name: "record",

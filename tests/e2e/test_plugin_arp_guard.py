@@ -1,0 +1,105 @@
+"""The shipped plugin arp_guard against ARP poisoning by Scapy, live."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from test_lab_basic import PROLOGUE, program
+from unprivileged import Person, person
+
+LAB = '''
+net = vnet.Network(ipv6=False)
+victim, gateway, mallory, s1 = net.host("victim"), net.host("gateway"), net.host("mallory"), net.switch("s1")
+for host in (victim, gateway, mallory):
+    net.link(host, s1)
+
+# Tells each of the two, as answers that nobody asked for and as questions, that the other is at this station.
+POISON = """
+import sys
+sys.path[:0] = sys.argv[5:]
+from scapy.all import ARP, Ether, conf, get_if_hwaddr, sendp
+conf.verb = 0
+own = get_if_hwaddr("eth0")
+for victim_mac, victim, gateway_mac, gateway in (sys.argv[1:5], sys.argv[3:5] + sys.argv[1:3]):
+    for op in (2, 1):
+        forged = ARP(op=op, hwsrc=own, psrc=gateway, hwdst=victim_mac, pdst=victim)
+        sendp(Ether(src=own, dst=victim_mac) / forged, iface="eth0", count=5)
+print("sent")
+"""
+
+def poison():
+    words = [sys.executable, "-c", POISON, victim.mac, victim.ip, gateway.mac, gateway.ip, sys.argv[1]]
+    done = mallory.run(words, timeout=60)
+    assert "sent" in done.stdout, done
+
+def neighbour(host, ip):
+    # The lladdr of what is known, in use or not.
+    words = host.run(f"ip neigh show {ip}", check=True).stdout.split()
+    return words[words.index("lladdr") + 1] if "lladdr" in words else None
+
+def until(condition, seconds, what):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, what()
+        time.sleep(0.05)
+'''
+
+
+def scapys_place() -> str:
+    """Return the directory that Scapy is imported from; skip the test where there is none."""
+    found = importlib.util.find_spec("scapy")
+    if found is None or found.origin is None:
+        pytest.skip("scapy is missing: pip install scapy")
+    return str(Path(found.origin).parent.parent)
+
+
+@pytest.fixture
+def somebody() -> Iterator[Person]:
+    # Scapy lies where root's Python has it.
+    with person("root") as found:
+        yield found
+
+
+def test_a_live_poisoning_works_without_and_fails_with_the_guard(somebody: Person) -> None:
+    source = """
+    with net:
+        net.start()
+        assert victim.ping(gateway) and gateway.ping(victim)
+        poison()
+        until(lambda: neighbour(victim, gateway.ip) == mallory.mac, 10, lambda: victim.run("ip neigh").stdout)
+        for host in (victim, gateway):
+            host.run("ip neigh flush all", check=True)
+        flt = s1.attach("arp_guard")
+        # Both are heard before the attack begins.
+        assert victim.ping(gateway, count=2, timeout=5) and gateway.ping(victim, count=2, timeout=5)
+        poison()
+        until(lambda: flt.stats.drops["forged"] >= 20, 20, lambda: flt.stats)
+        assert neighbour(victim, gateway.ip) == gateway.mac, victim.run("ip neigh").stdout
+        assert neighbour(gateway, victim.ip) == victim.mac, gateway.run("ip neigh").stdout
+        assert victim.ping(gateway, count=3, timeout=5)
+        assert flt.stats.drops["forged"] == 20 and not flt.stats.faults, flt.stats
+    """
+    somebody.does(program(PROLOGUE, LAB, source), scapys_place(), timeout=180)
+
+
+def test_a_configured_binding_holds_when_the_attacker_is_first(somebody: Person) -> None:
+    source = """
+    with net:
+        net.start()
+        bindings = [{"ip": host.ip, "mac": host.mac, "port": port} for port, host in enumerate((victim, gateway))]
+        flt = s1.attach("arp_guard", config={"bindings": bindings, "learn": False})
+        for host in (victim, gateway):
+            host.run("ip neigh flush all", check=True)
+        poison()
+        until(lambda: flt.stats.drops["forged"] >= 20, 20, lambda: flt.stats)
+        assert neighbour(victim, gateway.ip) != mallory.mac
+        assert victim.ping(gateway, count=2, timeout=5)
+        assert neighbour(victim, gateway.ip) == gateway.mac
+        # An address that nobody was given is not to be had.
+        mallory.run("ping -c1 -W1 " + victim.ip)
+        assert flt.stats.drops["unknown address"] >= 1, flt.stats
+    """
+    somebody.does(program(PROLOGUE, LAB, source), scapys_place(), timeout=180)
