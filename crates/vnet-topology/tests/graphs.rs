@@ -94,8 +94,8 @@ fn dot_has_each_node_and_link_once() {
 fn svg_draws_each_node_and_link_and_says_what_it_shows() {
     let svg = graph_svg(&plan(LAB), &GraphNotes::default());
     assert!(svg.contains("aria-label=\"Network with 2 hosts, 1 switch, 1 router and 4 links\""));
-    assert_eq!(svg.matches("<rect").count(), 4);
-    assert_eq!(svg.matches("<path").count(), 4);
+    assert_eq!(svg.matches("<rect class=\"node\"").count(), 4);
+    assert_eq!(svg.matches("<path class=\"link\"").count(), 4);
     assert_eq!(
         svg.matches("stroke-dasharray").count(),
         1,
@@ -127,7 +127,7 @@ fn svg_bends_parallel_links_apart_and_shortens_long_names() {
     let svg = graph_svg(&resolve(&spec, None).unwrap(), &GraphNotes::default());
     let paths: Vec<&str> = svg
         .lines()
-        .filter_map(|line| line.strip_prefix("<path d=\""))
+        .filter_map(|line| line.strip_prefix("<path class=\"link\" d=\""))
         .collect();
     let curve = |path: &str| path.split('"').next().unwrap().to_owned();
     assert_ne!(curve(paths[0]), curve(paths[1]));
@@ -160,5 +160,5 @@ fn svg_of_two_hundred_nodes_is_drawn_quickly() {
     let start = std::time::Instant::now();
     let svg = graph_svg(&plan(&lab), &GraphNotes::default());
     assert!(start.elapsed() < std::time::Duration::from_secs(1));
-    assert_eq!(svg.matches("<rect").count(), 200);
+    assert_eq!(svg.matches("<rect class=\"node\"").count(), 200);
 }

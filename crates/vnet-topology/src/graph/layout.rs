@@ -1,339 +1,465 @@
-//! Where each node stands in a picture.
-//!
-//! Distances are in boxes: every node is a square of side 1, and two nodes √2 apart do not overlap, whatever the
-//! direction. What a box measures in the end stretches both axes.
+//! Where everything stands in a picture.
 
-use std::collections::HashSet;
-use std::f64::consts::{PI, SQRT_2, TAU};
+use std::collections::HashMap;
 
-use crate::graph::stress::{Graph, Point};
+use crate::graph::block::{ABOVE, Block, SIDE, Style};
+use crate::graph::geometry::{Point, Rect, around};
+use crate::graph::layered::Floors;
+use crate::graph::parts::{components, neighbours};
+use crate::graph::stress::Graph;
 use crate::resolved::Resolved;
+use crate::spec::NodeKind;
 
-/// Room around a node, in boxes.
-const ALONE: f64 = SQRT_2 / 2.0;
+/// Networks of more nodes show the hosts of a switch as cells of a card.
+const LARGE: usize = 40;
+/// The most hosts that stand around their node, and beside each other below it.
+const RING: usize = 16;
+const ROW: usize = 4;
+/// A floor wider than this, in pixels, is made narrower.
+const WIDE: f64 = 1250.0;
+/// The most nodes of a line that stand in one row, and of a circle that stand on an ellipse.
+const LINE: usize = 8;
+/// Room between floors, and between parts that nothing joins.
+const FLOOR: f64 = 56.0;
+const PARTS: f64 = 28.0;
 
-/// Returns the middle of each node, in boxes, from (0.5, 0.5) up.
-pub(crate) fn lay_out(plan: &Resolved) -> Vec<Point> {
+/// How large things are, in pixels.
+pub(crate) struct Sizes {
+    /// Each node's box.
+    pub boxes: Vec<Point>,
+    /// Each node's cell in a card.
+    pub cells: Vec<Point>,
+    /// The line below the cells of each node's card.
+    pub footers: Vec<f64>,
+    /// Each link's label; nothing where it has none.
+    pub labels: Vec<Option<Point>>,
+}
+
+/// The line of a link: its corners, or its ends and the point that it bends towards.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Way {
+    pub corners: Vec<Point>,
+    pub bend: Option<Point>,
+}
+
+/// Places of nodes, links and cards.
+pub(crate) struct Layout {
+    pub boxes: Vec<Rect>,
+    pub ways: Vec<Way>,
+    /// The node that each card hangs on, and its place.
+    pub cards: Vec<(usize, Rect)>,
+    /// Whether a node is a cell of a card.
+    pub in_card: Vec<bool>,
+}
+
+/// Lays a plan out; the same plan gives the same picture.
+pub(crate) fn lay_out(plan: &Resolved, sizes: &Sizes) -> Layout {
     let neighbours = neighbours(plan);
-    let mut points = vec![(0.0, 0.0); plan.nodes.len()];
-    let mut shelves = Shelves::default();
-    let parts: Vec<(Vec<usize>, Vec<Point>)> = components(&neighbours)
-        .into_iter()
-        .map(|nodes| {
-            let placed = component(&nodes, &neighbours);
-            (nodes, placed)
-        })
-        .collect();
-    let area: f64 = parts
-        .iter()
-        .map(|(_, placed)| {
-            let size = size(placed);
-            size.0 * size.1
-        })
-        .sum();
-    shelves.width = (area * 1.2).sqrt();
-    for (nodes, placed) in parts {
-        let (x, y) = shelves.place(size(&placed));
-        let (left, top) = corner(&placed);
-        for (node, point) in nodes.into_iter().zip(placed) {
-            points[node] = (point.0 - left + x + 0.5, point.1 - top + y + 0.5);
-        }
-    }
-    points
-}
-
-/// Lists each node's neighbours once, whatever the number of links.
-fn neighbours(plan: &Resolved) -> Vec<Vec<usize>> {
-    let mut neighbours = vec![Vec::new(); plan.nodes.len()];
-    let mut seen = HashSet::new();
-    for link in &plan.links {
-        let (a, b) = (link.a.node, link.b.node);
-        if seen.insert((a.min(b), a.max(b))) {
-            neighbours[a].push(b);
-            neighbours[b].push(a);
-        }
-    }
-    neighbours
-}
-
-/// Finds what hangs together.
-fn components(neighbours: &[Vec<usize>]) -> Vec<Vec<usize>> {
-    let mut seen = vec![false; neighbours.len()];
-    let mut components = Vec::new();
-    for first in 0..neighbours.len() {
-        let mut nodes = Vec::new();
-        let mut stack = vec![first];
-        while let Some(at) = stack.pop() {
-            if !std::mem::replace(&mut seen[at], true) {
-                nodes.push(at);
-                stack.extend(neighbours[at].iter().filter(|next| !seen[**next]));
-            }
-        }
-        if !nodes.is_empty() {
-            nodes.sort_unstable();
-            components.push(nodes);
-        }
-    }
-    components
-}
-
-/// Lays out nodes that hang together: those with one neighbour stand around it, the others by stress.
-fn component(nodes: &[usize], neighbours: &[Vec<usize>]) -> Vec<Point> {
-    let is_leaf = |node: usize| neighbours[node].len() == 1 && neighbours[neighbours[node][0]].len() > 1;
-    let core: Vec<usize> = nodes.iter().copied().filter(|node| !is_leaf(*node)).collect();
-    let at_core = |node: usize| core.binary_search(&node).ok();
-    let leaves: Vec<Vec<usize>> = core
-        .iter()
-        .map(|node| {
-            let around = neighbours[*node].iter().copied();
-            around.filter(|next| is_leaf(*next)).collect()
-        })
-        .collect();
-    let joined: Vec<Vec<usize>> = core
-        .iter()
-        .map(|node| {
-            neighbours[*node]
-                .iter()
-                .filter_map(|next| at_core(*next))
-                .collect()
-        })
-        .collect();
-    let radius: Vec<f64> = leaves
-        .iter()
-        .zip(&joined)
-        .map(|(leaves, joined)| {
-            rings(leaves.len(), joined.len())
-                .last()
-                .map_or(ALONE, |ring| ring.radius + ALONE)
-        })
-        .collect();
-    let middles = Graph {
-        neighbours: &joined,
-        radius: &radius,
-    }
-    .lay_out();
-    let mut points = vec![(0.0, 0.0); nodes.len()];
-    let mut set = |node: usize, point: Point| {
-        if let Ok(at) = nodes.binary_search(&node) {
-            points[at] = point;
-        }
+    let mut layout = Layout {
+        boxes: vec![Rect::default(); plan.nodes.len()],
+        ways: vec![Way::default(); plan.links.len()],
+        cards: Vec::new(),
+        in_card: vec![false; plan.nodes.len()],
     };
-    for (number, node) in core.iter().enumerate() {
-        let middle = middles[number];
-        set(*node, middle);
-        let ways: Vec<f64> = joined[number]
-            .iter()
-            .map(|next| (middles[*next].1 - middle.1).atan2(middles[*next].0 - middle.0))
-            .collect();
-        for (leaf, (x, y)) in leaves[number].iter().zip(around(leaves[number].len(), &ways)) {
-            set(*leaf, (middle.0 + x, middle.1 + y));
-        }
-    }
-    points
-}
-
-/// A circle of places around a node.
-struct Ring {
-    radius: f64,
-    places: usize,
-    /// Places that stay empty, for the ways out: one each, of few places at most half.
-    blocked: usize,
-}
-
-/// The most that stand around a node in one circle, so that no line runs behind a box.
-const ONE_RING: usize = 16;
-
-/// Returns circles that have places for so many leaves, and on each of them for the ways that lead out.
-fn rings(leaves: usize, ways: usize) -> Vec<Ring> {
-    let all = leaves + ways;
-    if leaves == 0 {
-        return Vec::new();
-    }
-    if all <= ONE_RING {
-        // The chord between two places is at least √2.
-        let radius = if all < 2 {
-            SQRT_2
-        } else {
-            SQRT_2 / 2.0 / (PI / all as f64).sin()
-        };
-        return vec![Ring {
-            radius: radius.max(SQRT_2),
-            places: all,
-            blocked: ways,
-        }];
-    }
-    let mut rings: Vec<Ring> = Vec::new();
-    let mut room = 0;
-    while room < leaves {
-        let radius = (rings.len() as f64 + 1.0) * SQRT_2;
-        let places = (PI / (SQRT_2 / (2.0 * radius)).asin() + 1e-9).floor() as usize;
-        let blocked = ways.min(places / 2);
-        room += places - blocked;
-        rings.push(Ring {
-            radius,
-            places,
-            blocked,
-        });
-    }
-    rings
-}
-
-/// Returns places around the origin for so many leaves that keep out of the way of `ways`, which are directions.
-fn around(leaves: usize, ways: &[f64]) -> Vec<Point> {
-    let mut found = Vec::with_capacity(leaves);
-    for ring in rings(leaves, ways.len()) {
-        let left = leaves - found.len();
-        let usable = ring.places - ring.blocked;
-        // A ring that is not full spreads what it has.
-        let places = if left < usable && ways.is_empty() {
-            left
-        } else {
-            ring.places
-        };
-        let start = ways.first().map_or(-PI / 2.0, |way| way + PI / places as f64);
-        let mut angles: Vec<f64> = (0..places)
-            .map(|place| start + TAU * place as f64 / places as f64)
-            .collect();
-        // Those farthest from all ways first; equally far ones in turn.
-        let distance = |angle: f64| {
-            let to = |way: &f64| {
-                let turn = (angle - way).rem_euclid(TAU);
-                turn.min(TAU - turn)
-            };
-            ways.iter().map(to).fold(PI, f64::min)
-        };
-        angles.sort_by(|a, b| distance(*b).total_cmp(&distance(*a)));
-        angles.truncate(left.min(usable));
-        angles.sort_by(f64::total_cmp);
-        found.extend(
-            angles
-                .into_iter()
-                .map(|angle| (ring.radius * angle.cos(), ring.radius * angle.sin())),
-        );
-    }
-    found
-}
-
-/// Returns the smallest coordinates.
-fn corner(points: &[Point]) -> Point {
-    points
+    let mut done: Vec<Part> = components(&neighbours)
         .iter()
-        .fold((f64::INFINITY, f64::INFINITY), |least, point| {
-            (least.0.min(point.0), least.1.min(point.1))
-        })
+        .map(|nodes| Part::new(plan, sizes, &neighbours, nodes))
+        .collect();
+    shelve(&mut done);
+    for part in done {
+        part.write(&mut layout);
+    }
+    finish_ways(plan, &mut layout);
+    layout
 }
 
-/// Returns how wide and high a part is with its boxes.
-fn size(points: &[Point]) -> Point {
-    let (left, top) = corner(points);
-    points.iter().fold((1.0, 1.0), |size: Point, point| {
-        (size.0.max(point.0 - left + 1.0), size.1.max(point.1 - top + 1.0))
-    })
+/// What hangs together, with its places.
+struct Part {
+    /// Nodes that are no host at the end of one link, their blocks, and the hosts of each.
+    core: Vec<usize>,
+    blocks: Vec<Block>,
+    leaves: Vec<Vec<usize>>,
+    links: HashMap<usize, usize>,
 }
 
-/// Parts side by side, in rows.
-#[derive(Default)]
-struct Shelves {
-    width: f64,
-    x: f64,
-    y: f64,
-    height: f64,
-}
+impl Part {
+    fn new(plan: &Resolved, sizes: &Sizes, neighbours: &[Vec<usize>], nodes: &[usize]) -> Self {
+        // A line of nodes is a line, whatever they are.
+        let line = nodes.len() > 2 && nodes.iter().all(|node| neighbours[*node].len() <= 2);
+        let hangs = |node: usize| {
+            !line
+                && plan.nodes[node].kind == NodeKind::Host
+                && neighbours[node].len() == 1
+                && neighbours[neighbours[node][0]].len() > 1
+        };
+        let core: Vec<usize> = nodes.iter().copied().filter(|node| !hangs(*node)).collect();
+        let number: HashMap<usize, usize> = core.iter().enumerate().map(|(at, node)| (*node, at)).collect();
+        let leaves: Vec<Vec<usize>> = core
+            .iter()
+            .map(|node| {
+                neighbours[*node]
+                    .iter()
+                    .copied()
+                    .filter(|next| hangs(*next))
+                    .collect()
+            })
+            .collect();
+        let joined: Vec<Vec<usize>> = core
+            .iter()
+            .map(|node| {
+                neighbours[*node]
+                    .iter()
+                    .filter_map(|next| number.get(next).copied())
+                    .collect()
+            })
+            .collect();
+        let links = plan
+            .links
+            .iter()
+            .enumerate()
+            .flat_map(|(at, link)| [(link.a.node, at), (link.b.node, at)])
+            .filter(|(node, _)| hangs(*node))
+            .collect();
+        let mut part = Self {
+            core,
+            blocks: Vec::new(),
+            leaves,
+            links,
+        };
+        part.place(plan, sizes, &joined);
+        part
+    }
 
-impl Shelves {
-    /// Returns the corner of a part of this size.
-    fn place(&mut self, (width, height): Point) -> Point {
-        if self.x > 0.0 && self.x + width > self.width {
-            self.y += self.height + 0.3;
-            self.x = 0.0;
-            self.height = 0.0;
+    fn place(&mut self, plan: &Resolved, sizes: &Sizes, joined: &[Vec<usize>]) {
+        let large = plan.nodes.len() > LARGE;
+        let alone = self.core.len() == 1;
+        let style = |count: usize, narrow: bool| match count {
+            _ if alone && count <= RING => Style::Ring,
+            _ if (large && count >= ROW) || (alone && count > RING) => Style::Card,
+            _ if count > 2 * ROW => Style::Hanging(2),
+            _ if (narrow && count > 1) || count > ROW => Style::Hanging(1),
+            _ => Style::Row,
+        };
+        let blocks = |part: &Self, narrow: bool| -> Vec<Block> {
+            let of = |(node, leaves): (&usize, &Vec<usize>)| {
+                let style = style(leaves.len(), narrow);
+                let kind = if style == Style::Card {
+                    &sizes.cells
+                } else {
+                    &sizes.boxes
+                };
+                let leaves: Vec<Point> = leaves.iter().map(|leaf| kind[*leaf]).collect();
+                Block::new(sizes.boxes[*node], &leaves, style, sizes.footers[*node])
+            };
+            part.core.iter().zip(&part.leaves).map(of).collect()
+        };
+        self.blocks = blocks(self, false);
+        let label = self.label(plan, sizes);
+        let ground: Vec<usize> = (0..self.core.len())
+            .filter(|at| !self.leaves[*at].is_empty())
+            .collect();
+        if alone {
+            return;
         }
-        let corner = (self.x, self.y);
-        self.x += width + 0.3;
-        self.height = self.height.max(height);
-        corner
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fmt::Write as _;
-
-    use super::*;
-    use crate::{Spec, resolve};
-
-    fn points(lab: &str) -> Vec<Point> {
-        lay_out(&resolve(&Spec::from_toml(lab, "lab.toml").unwrap(), None).unwrap())
-    }
-
-    fn assert_apart(points: &[Point]) {
-        for (a, first) in points.iter().enumerate() {
-            assert!(first.0 >= 0.5 && first.1 >= 0.5, "{a} is outside: {first:?}");
-            for (b, second) in points.iter().enumerate().skip(a + 1) {
-                let (x, y) = ((first.0 - second.0).abs(), (first.1 - second.1).abs());
-                assert!(
-                    x >= 0.999 || y >= 0.999,
-                    "{a} and {b} overlap: {first:?} {second:?}"
-                );
+        let middles = if let Some(order) = in_line(joined) {
+            let width = |block: &Block| block.outline().half.0 * 2.0 + 3.0 * SIDE;
+            if self.blocks.iter().map(width).sum::<f64>() + label.0 > WIDE * 0.8 {
+                self.blocks = blocks(self, true);
             }
+            self.line(&order, label)
+        } else if let Some(order) = in_circle(joined) {
+            self.circle(&order, label)
+        } else if let Some(floors) = Floors::new(joined, &ground) {
+            let wide = |part: &Self| {
+                let width = |nodes: &Vec<usize>| -> f64 {
+                    nodes
+                        .iter()
+                        .map(|at| part.blocks[*at].outline().half.0 * 2.0 + SIDE)
+                        .sum()
+                };
+                floors.0.iter().map(width).fold(0.0, f64::max) > WIDE
+            };
+            if wide(self) {
+                self.blocks = blocks(self, true);
+            }
+            let split = floors.0.len() == 2 && wide(self);
+            self.floors(&floors, joined, label, split)
+        } else {
+            self.anyhow(joined, label)
+        };
+        for (block, middle) in self.blocks.iter_mut().zip(middles) {
+            *block = shifted(block, middle);
         }
     }
 
-    fn star(hosts: usize, switches: usize) -> String {
-        let mut lab = String::new();
-        for switch in 0..switches {
-            writeln!(lab, "[switches.s{switch}]").unwrap();
-            for host in 0..hosts {
-                write!(
-                    lab,
-                    "[hosts.h{switch}-{host}]\n[[links]]\nends = [\"h{switch}-{host}\", \"s{switch}\"]\n"
+    /// Returns the largest label of a link between two of its core nodes.
+    fn label(&self, plan: &Resolved, sizes: &Sizes) -> Point {
+        let labelled = plan.links.iter().zip(&sizes.labels);
+        labelled
+            .filter(|(link, _)| self.core.contains(&link.a.node) && self.core.contains(&link.b.node))
+            .filter_map(|(_, size)| *size)
+            .fold((0.0, 0.0), |most, size| (most.0.max(size.0), most.1.max(size.1)))
+    }
+
+    /// In rows, each back the way of the one before.
+    fn line(&self, order: &[usize], label: Point) -> Vec<Point> {
+        let outlines: Vec<Rect> = self.blocks.iter().map(Block::outline).collect();
+        let width = outlines.iter().map(|rect| rect.half.0).fold(0.0, f64::max) * 2.0
+            + (label.0 + 20.0).max(2.0 * SIDE);
+        let up = outlines.iter().map(|rect| -rect.top()).fold(0.0, f64::max);
+        let down = outlines.iter().map(Rect::bottom).fold(0.0, f64::max);
+        let rows = order.len().div_ceil(LINE);
+        if rows == 1 {
+            let (mut x, mut middles) = (0.0, vec![(0.0, 0.0); order.len()]);
+            for pair in order.windows(2) {
+                x += outlines[pair[0]].right() - outlines[pair[1]].left() + (label.0 + 28.0).max(3.0 * SIDE);
+                middles[pair[1]] = (x, 0.0);
+            }
+            return middles;
+        }
+        let in_row = order.len().div_ceil(rows);
+        let mut middles = vec![(0.0, 0.0); order.len()];
+        for (number, at) in order.iter().enumerate() {
+            let (row, column) = (number / in_row, number % in_row);
+            let column = if row % 2 == 0 { column } else { in_row - 1 - column };
+            middles[*at] = (
+                column as f64 * width,
+                row as f64 * (up + down + 2.0 * ABOVE + label.1.max(FLOOR - 20.0)),
+            );
+        }
+        middles
+    }
+
+    /// On an ellipse, or round a rectangle where there are many.
+    fn circle(&self, order: &[usize], label: Point) -> Vec<Point> {
+        let outlines: Vec<Rect> = self.blocks.iter().map(Block::outline).collect();
+        let widest = outlines.iter().map(|rect| rect.half.0 * 2.0).fold(0.0, f64::max);
+        let highest = outlines.iter().map(|rect| rect.half.1 * 2.0).fold(0.0, f64::max);
+        let step = (widest + SIDE + label.0 * 0.6, highest + ABOVE + label.1.max(24.0));
+        let count = order.len();
+        let mut middles = vec![(0.0, 0.0); count];
+        if count <= 2 * LINE {
+            let mut size = 0.6;
+            while size < 40.0 {
+                for (number, at) in order.iter().enumerate() {
+                    let angle = std::f64::consts::TAU * (number as f64 / count as f64 - 0.25);
+                    middles[*at] = (step.0 * size * angle.cos(), step.1 * size * 1.3 * angle.sin());
+                }
+                let place = |at: usize| outlines[at].shifted(middles[at]);
+                let room = |a: usize, b: usize| !place(a).meets(&place(b), SIDE + ABOVE + label.1);
+                if (0..count).all(|a| (0..a).all(|b| room(a, b))) && size >= 1.0 {
+                    break;
+                }
+                size *= 1.06;
+            }
+            return middles;
+        }
+        // Two sides of a rectangle, and what is left over at its ends.
+        let half = count.div_ceil(2);
+        let columns = half.min(2 * LINE);
+        let down = (count - 2 * columns).div_ceil(2);
+        for (number, at) in order.iter().enumerate() {
+            let (column, row) = if number < columns {
+                (number, 0)
+            } else if number < columns + down {
+                (columns, number - columns + 1)
+            } else if number < 2 * columns + down {
+                (columns - 1 - (number - columns - down), down + 1)
+            } else {
+                // Up again, beside the first column.
+                let back = number - 2 * columns - down;
+                middles[*at] = (-step.0, (down - back) as f64 * step.1);
+                continue;
+            };
+            middles[*at] = (column as f64 * step.0, row as f64 * step.1);
+        }
+        middles
+    }
+
+    /// On floors, the lowest below; with `split` half of the lowest stands upside down above the highest.
+    fn floors(&mut self, floors: &Floors, joined: &[Vec<usize>], label: Point, split: bool) -> Vec<Point> {
+        let mut rows: Vec<Vec<usize>> = floors.0.clone();
+        if split {
+            let above: Vec<usize> = rows[0].iter().copied().skip(1).step_by(2).collect();
+            rows[0] = rows[0].iter().copied().step_by(2).collect();
+            for at in &above {
+                self.blocks[*at] = self.blocks[*at].clone().mirrored();
+            }
+            rows.push(above);
+        }
+        let outlines: Vec<Rect> = self.blocks.iter().map(Block::outline).collect();
+        let spread = label.0.max(2.0 * SIDE);
+        let width = |row: &[usize]| {
+            row.iter()
+                .map(|at| outlines[*at].half.0 * 2.0 + SIDE)
+                .sum::<f64>()
+        };
+        let widest = rows.iter().map(|row| width(row)).fold(0.0, f64::max);
+        // Few nodes above many stand apart, so that lines to the far ones do not run behind them.
+        let mut apart = vec![SIDE; outlines.len()];
+        for row in &rows {
+            let free = (widest - width(row)) / (row.len() as f64 + 1.0);
+            row.iter().for_each(|at| apart[*at] = SIDE.max(free * 0.7));
+        }
+        let along = |a: usize, b: usize| {
+            let joined = joined[a].contains(&b);
+            apart[a].max(if joined { spread + 28.0 } else { SIDE })
+        };
+        let x = Floors(rows.clone()).columns(joined, |a, b| {
+            outlines[a].right() - outlines[b].left() + along(a, b)
+        });
+        let mut middles = vec![(0.0, 0.0); outlines.len()];
+        let mut y = 0.0;
+        for row in rows.iter().rev() {
+            let up = row.iter().map(|at| -outlines[*at].top()).fold(0.0, f64::max);
+            let down = row.iter().map(|at| outlines[*at].bottom()).fold(0.0, f64::max);
+            y += up;
+            for at in row {
+                middles[*at] = (x[*at], y);
+            }
+            // A long way to the side needs more height, or its lines run flat past each other.
+            let width = row.iter().map(|at| x[*at].abs()).fold(0.0, f64::max);
+            y += down + FLOOR + label.1 + (width * 0.06).min(70.0);
+        }
+        middles
+    }
+
+    /// As near to each other as their links have them.
+    fn anyhow(&self, joined: &[Vec<usize>], label: Point) -> Vec<Point> {
+        let outlines: Vec<Rect> = self.blocks.iter().map(Block::outline).collect();
+        let radius: Vec<f64> = outlines
+            .iter()
+            .map(|rect| {
+                let far = |half: f64, middle: f64| half + middle.abs();
+                far(rect.half.0, rect.middle.0).hypot(far(rect.half.1, rect.middle.1)) + label.0 / 4.0
+            })
+            .collect();
+        Graph {
+            neighbours: joined,
+            radius: &radius,
+        }
+        .lay_out()
+    }
+
+    fn outline(&self) -> Rect {
+        around(self.blocks.iter().map(Block::outline))
+    }
+
+    fn write(self, layout: &mut Layout) {
+        for ((node, block), leaves) in self.core.iter().zip(self.blocks).zip(&self.leaves) {
+            layout.boxes[*node] = block.core;
+            for ((leaf, rect), way) in leaves.iter().zip(&block.leaves).zip(block.ways) {
+                layout.boxes[*leaf] = *rect;
+                layout.in_card[*leaf] = block.card.is_some();
+                if let Some(link) = self.links.get(leaf) {
+                    layout.ways[*link].corners = way;
+                }
+            }
+            layout.cards.extend(block.card.map(|card| (*node, card)));
+        }
+    }
+}
+
+fn shifted(block: &Block, (x, y): Point) -> Block {
+    let mut block = block.clone();
+    block.core = block.core.shifted((x, y));
+    for rect in block.leaves.iter_mut().chain(&mut block.card) {
+        *rect = rect.shifted((x, y));
+    }
+    for point in block.ways.iter_mut().flatten() {
+        *point = (point.0 + x, point.1 + y);
+    }
+    block
+}
+
+/// Puts parts side by side in rows, within a picture that is about as wide as it is high.
+fn shelve(parts: &mut [Part]) {
+    let outlines: Vec<Rect> = parts.iter().map(Part::outline).collect();
+    let area: f64 = outlines
+        .iter()
+        .map(|rect| (rect.half.0 * 2.0 + PARTS) * (rect.half.1 * 2.0 + PARTS))
+        .sum();
+    let most = (area * 1.8).sqrt();
+    let (mut x, mut y, mut height) = (0.0, 0.0, 0.0_f64);
+    for (part, outline) in parts.iter_mut().zip(outlines) {
+        let (width, high) = (outline.half.0 * 2.0, outline.half.1 * 2.0);
+        if x > 0.0 && x + width > most {
+            (x, y, height) = (0.0, y + height + PARTS, 0.0);
+        }
+        let shift = (x - outline.left(), y - outline.top());
+        part.blocks = part.blocks.iter().map(|block| shifted(block, shift)).collect();
+        x += width + PARTS;
+        height = height.max(high);
+    }
+}
+
+/// Draws the lines between core nodes, parallel ones apart, and those that would run behind a box bent around it.
+fn finish_ways(plan: &Resolved, layout: &mut Layout) {
+    let pair = |at: usize| {
+        let link = &plan.links[at];
+        (link.a.node.min(link.b.node), link.a.node.max(link.b.node))
+    };
+    let mut counts: HashMap<(usize, usize), usize> = HashMap::new();
+    for at in 0..plan.links.len() {
+        *counts.entry(pair(at)).or_default() += 1;
+    }
+    let mut drawn: HashMap<(usize, usize), usize> = HashMap::new();
+    for at in 0..plan.links.len() {
+        let key = pair(at);
+        let number = drawn.entry(key).or_default();
+        let turn = *number as f64 - (counts[&key] as f64 - 1.0) / 2.0;
+        *number += 1;
+        let straight = layout.ways[at].corners.len() <= 2;
+        if !straight || layout.in_card[key.0] || layout.in_card[key.1] {
+            continue;
+        }
+        let (a, b) = (layout.boxes[key.0], layout.boxes[key.1]);
+        let (from, to) = (a.middle, b.middle);
+        let length = (to.0 - from.0).hypot(to.1 - from.1).max(1.0);
+        let level = (to.1 - from.1).abs() < 1.0;
+        let blocked = level
+            && (0..layout.boxes.len())
+                .any(|node| node != key.0 && node != key.1 && layout.boxes[node].crosses(from, to));
+        let apart = turn * 52.0
+            - if blocked {
+                length.mul_add(0.12, a.half.1 * 2.0) + 20.0
+            } else {
+                0.0
+            };
+        layout.ways[at] = Way {
+            corners: vec![from, to],
+            bend: (apart != 0.0).then(|| {
+                let way = if level && to.0 < from.0 { -1.0 } else { 1.0 };
+                (
+                    f64::midpoint(from.0, to.0) - (to.1 - from.1) / length * apart,
+                    f64::midpoint(from.1, to.1) + (to.0 - from.0) / length * apart * way,
                 )
-                .unwrap();
-            }
-            if switch > 0 {
-                write!(lab, "[[links]]\nends = [\"s{switch}\", \"s{}\"]\n", switch - 1).unwrap();
-            }
-        }
-        lab
+            }),
+        };
     }
+}
 
-    #[test]
-    fn no_two_nodes_overlap() {
-        for (hosts, switches) in [
-            (0, 2),
-            (1, 1),
-            (2, 1),
-            (7, 1),
-            (50, 1),
-            (199, 1),
-            (9, 20),
-            (3, 50),
-            (0, 200),
-        ] {
-            assert_apart(&points(&star(hosts, switches)));
-        }
-        let apart: Vec<String> = (0..40).map(|number| format!("\"h{number}\"")).collect();
-        assert_apart(&points(&format!("hosts = [{}]\n", apart.join(", "))));
-        // Everybody with everybody.
-        let mut full = String::from("ipv6 = false\n");
-        for a in 0..15 {
-            writeln!(full, "[hosts.h{a}]").unwrap();
-            for b in 0..a {
-                write!(full, "[[links]]\nends = [\"h{a}\", \"h{b}\"]\n").unwrap();
-            }
-        }
-        assert_apart(&points(&full));
-    }
+/// Returns the nodes of a line from end to end, where they are one.
+fn in_line(joined: &[Vec<usize>]) -> Option<Vec<usize>> {
+    let ends: Vec<usize> = (0..joined.len()).filter(|at| joined[*at].len() == 1).collect();
+    (ends.len() == 2 && joined.iter().all(|next| next.len() <= 2)).then(|| follow(joined, ends[0]))
+}
 
-    #[test]
-    fn a_ring_of_three_is_a_triangle() {
-        let points = points(
-            "routers = [\"a\", \"b\", \"c\"]\nlinks = [[\"a\", \"b\"], [\"b\", \"c\"], [\"c\", \"a\"]]\n",
-        );
-        let distance = |a: usize, b: usize| (points[a].0 - points[b].0).hypot(points[a].1 - points[b].1);
-        for (a, b) in [(0, 1), (1, 2), (2, 0)] {
-            let wanted = 2.0 * ALONE + crate::graph::stress::GAP;
-            assert!((distance(a, b) - wanted).abs() < 0.05, "{points:?}");
-        }
+/// Returns the nodes of a circle in order, where they are one of more than three.
+fn in_circle(joined: &[Vec<usize>]) -> Option<Vec<usize>> {
+    (joined.len() > 2 && joined.iter().all(|next| next.len() == 2)).then(|| follow(joined, 0))
+}
+
+fn follow(joined: &[Vec<usize>], start: usize) -> Vec<usize> {
+    let mut order = vec![start];
+    let mut seen = vec![false; joined.len()];
+    seen[start] = true;
+    while let Some(next) = order
+        .last()
+        .and_then(|at| joined[*at].iter().find(|next| !seen[**next]))
+    {
+        seen[*next] = true;
+        order.push(*next);
     }
+    order
 }

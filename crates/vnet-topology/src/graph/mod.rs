@@ -1,11 +1,17 @@
 //! Pictures of a plan: text for a terminal, DOT for Graphviz, SVG for a page.
 
+mod block;
 mod dot;
+mod geometry;
+mod labels;
+mod layered;
 mod layout;
 mod notes;
+mod parts;
 mod stress;
 mod svg;
 mod text;
+mod words;
 
 pub use dot::graph_dot;
 pub use notes::{GraphNote, GraphNotes, GraphState};

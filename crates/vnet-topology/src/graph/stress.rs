@@ -14,8 +14,8 @@ pub(crate) struct Graph<'a> {
     pub radius: &'a [f64],
 }
 
-/// What is left between the rooms of two neighbours.
-pub(crate) const GAP: f64 = 0.6;
+/// What is left between the rooms of two neighbours, in pixels.
+const GAP: f64 = 30.0;
 /// The work that a layout may cost: points times points times rounds.
 const WORK: usize = 20_000_000;
 
@@ -67,7 +67,7 @@ impl Graph<'_> {
                 stack.extend(self.neighbours[at].iter().rev().filter(|next| !seen[**next]));
             }
         }
-        let around: f64 = self.radius.iter().map(|radius| 2.0 * radius + 1.0).sum();
+        let around: f64 = self.radius.iter().map(|radius| 2.0 * radius + 2.0 * GAP).sum();
         let mut points = vec![(0.0, 0.0); count];
         for (number, at) in order.into_iter().enumerate() {
             let angle = std::f64::consts::TAU * number as f64 / count as f64;
@@ -87,7 +87,7 @@ impl Graph<'_> {
                     let need = self.radius[a] + self.radius[b];
                     let (x, y, distance) = between(points[a], points[b]);
                     if distance < need {
-                        let push = (need - distance) / 2.0 + 0.01;
+                        let push = (need - distance) / 2.0 + 0.5;
                         points[a] = (points[a].0 - x * push, points[a].1 - y * push);
                         points[b] = (points[b].0 + x * push, points[b].1 + y * push);
                         moved = true;
@@ -102,7 +102,7 @@ impl Graph<'_> {
         for a in 0..count {
             for b in a + 1..count {
                 let (_, _, distance) = between(points[a], points[b]);
-                stretch = stretch.max((self.radius[a] + self.radius[b]) / distance.max(0.01));
+                stretch = stretch.max((self.radius[a] + self.radius[b]) / distance.max(1.0));
             }
         }
         for point in points {
