@@ -18,7 +18,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CARGO := cargo
-PYTHON_SOURCES := python build_support tests scripts/check_structure
+PYTHON_SOURCES := python build_support tests docs/images scripts/check_structure
 
 # What the installed package is made of: when one of these changes it is installed again.
 PACKAGE_SOURCES := pyproject.toml Cargo.toml Cargo.lock \

@@ -10,7 +10,7 @@ __all__: list[str] = []
 
 _WIDTH, _HEIGHT = 420.0, 90.0
 # Room for the numbers at the left, above and below.
-_LEFT, _TOP, _BOTTOM = 64.0, 10.0, 18.0
+_LEFT, _TOP, _BOTTOM = 86.0, 10.0, 18.0
 # More bars than this are put together.
 _MOST = 120
 _BLUE, _RED = "#4a86c8", "#c8453b"
@@ -24,7 +24,7 @@ def bars(heights: Sequence[float | None], *, label: str, unit: str, across: str)
     wide = max(min(step * 0.8, 24.0), 0.5)
     drawn = []
     for number, (value, missing) in enumerate(groups):
-        x = _LEFT + number * step + (min(step, 30.0) - wide) / 2 if step > 30 else _LEFT + number * step
+        x = _LEFT + number * step + (step - wide) / 2
         if value is not None:
             height = max(_HEIGHT * value / top, 0.5)
             drawn.append(_rect(x, _TOP + _HEIGHT - height, wide, height, _BLUE))

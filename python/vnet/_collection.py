@@ -73,4 +73,4 @@ class Collection(Shown, Sequence[T], Generic[T]):
     def _html(self) -> Html:
         rows = [(number, strong(item.name), faint(repr(item))) for number, item in enumerate(self._items)]
         counted = f"{len(self._items)} \N{MULTIPLICATION SIGN} {self._what}"
-        return titled(self, headed(self, counted), *([table(["", "name", "what it is"], rows)] if rows else []))
+        return titled(self, headed(self, counted), *([table([Html(""), "name", "what it is"], rows)] if rows else []))

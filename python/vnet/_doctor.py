@@ -35,7 +35,7 @@ class Finding(_Value):
         return [self._mark(), self.check, self.cause, self.effect, code(self.fix) if self.fix else None]
 
 
-_COLUMNS = ("", "check", "cause", "effect", "fix")
+_COLUMNS = (Html(""), "check", "cause", "effect", "fix")
 
 
 @dataclass(frozen=True, slots=True)

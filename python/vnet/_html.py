@@ -15,8 +15,8 @@ from typing import Any, TypeAlias
 __all__: list[str] = []
 
 # Rows of a table that are shown.
-_MOST_ROWS = 200
-_CELL = "padding:2px 10px 2px 0;border:0;background:none;vertical-align:top;"
+_MOST_ROWS = 100
+_CELL = "padding:2px 10px 2px 0;border:0;"
 _FAINT = "opacity:.65"
 _RULE = "rgba(128,128,128,.35)"
 

@@ -67,7 +67,9 @@ class Completed(Shown):
     def _html(self) -> Html:
         command = join(code(_display(self.args)), Html(" "), faint(f"{self.duration:.3f} s"))
         outputs = ((name, _text(output)) for name, output in (("stdout", self.stdout), ("stderr", self.stderr)))
-        parts = [join(faint(name), preformatted(_cut(text))) for name, text in outputs if text]
+        parts = [
+            join(Html("<div>"), faint(name), Html("</div>"), preformatted(_cut(text))) for name, text in outputs if text
+        ]
         return titled(self, headed(self, "", status_mark(self.returncode)), command, *parts)
 
 
