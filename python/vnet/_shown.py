@@ -49,5 +49,5 @@ def titled(shown: object, title: Html, *body: object) -> Html:
 
 def headed(shown: object, name: object, *marks: object) -> Html:
     """Return the title of an object: its class, its name, and what is worth a frame."""
-    kind = faint(type(shown).__name__)
-    return join(kind, Html(" "), strong(name), *(join(Html(" "), mark) for mark in marks))
+    named = [strong(name)] if name != "" else []
+    return join(faint(type(shown).__name__), *(join(Html(" "), part) for part in [*named, *marks]))

@@ -26,6 +26,7 @@ def test_devices_show_state_addresses_and_counters(netns: str) -> None:
         assert ">icmp_echo<" in html(tap)
         assert ">running<" in html(filtering)
         assert html(filtering.maps)
+        assert html(filtering.events)
         filtering.detach()
         assert ">detached<" in html(filtering)
         with vnet.open("tap0") as opened:
@@ -46,6 +47,17 @@ def test_a_wire_and_a_pair_show_both_ends(netns: str) -> None:
             assert "delay 1ms" in html(wire)
         assert ">closed<" in html(wire)
     assert ">closed<" in html(pair)
+
+
+def test_maps_and_watched_files_are_shown(netns: str, tmp_path: Path) -> None:
+    switch = next(plugin for plugin in vnet.shipped() if plugin.name == "learning_switch")
+    path = tmp_path / "switch.wasm"
+    path.write_bytes(switch.module)
+    with vnet.Tap("tap0") as tap, tap.attach(path) as filtering:
+        assert ">macs<" in html(filtering.maps)
+        assert html(filtering.maps["macs"])
+        with filtering.watch() as watch:
+            assert "switch.wasm" in html(watch)
 
 
 def test_a_recording_shows_its_file(netns: str, tmp_path: Path) -> None:

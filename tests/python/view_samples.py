@@ -143,6 +143,7 @@ def _report(*findings: vnet.Finding) -> DoctorReport:
     return DoctorReport("0.1.0", "6.18.0", "host", findings, stale, {}, "text", None)
 
 
+CARRIED = vnet.Carried(64, ("macs",), 3, ("arp",), (f"map {HOSTILE} has other sizes",))
 FINDING = vnet.Finding("netlink", "failure", f"refused: {HOSTILE}", "no devices", "modprobe veth")
 
 
@@ -151,6 +152,7 @@ def values() -> Mapping[str, Any]:
     many = {f"l{number}": link(f"l{number}") for number in range(201)}
     interface = vnet.InterfaceStats("h1", "eth0", "h1-s1", "up", KERNEL)
     return {
+        "carried": CARRIED,
         "change": vnet.Change(3, 60, 64, 12, 4),
         "collection-empty": vnet.Network("empty").nodes,
         "completed": completed(),
@@ -162,6 +164,8 @@ def values() -> Mapping[str, Any]:
         "device-stats-kernel": vnet.DeviceStats("tap0", KERNEL, None),
         "doctor": _report(FINDING),
         "doctor-empty": _report(),
+        "event": vnet.Event("fault", "count", HOSTILE, "it trapped", 1700000000.5, 120.0, FAULT),
+        "event-gone": vnet.Event("gone", None, "tap0", "device tap0 was deleted", 1700000000.5, 0.0, None),
         "fault": FAULT,
         "finding": FINDING,
         "frame-arp": vnet.Frame(ARP),
@@ -221,5 +225,6 @@ def values() -> Mapping[str, Any]:
         "stage": stage(counters={"arp": 3}, drops={HOSTILE: 2}),
         "stage-fault": stage(HOSTILE, state="tripped", faults={"trap": 5}, last_fault=FAULT, restarts=5),
         "stale": vnet.StaleInterface("vnet0", 7, 4242),
+        "swapped": vnet.Swapped("count", None, 41.5, CARRIED),
         "trip": vnet.Trip(),
     }
