@@ -138,6 +138,16 @@ class Maps(Shown, Mapping[str, Map]):
         return titled(self, headed(self, "maps"), table(["map", "entries", "at most"], rows))
 
 
+def kept(maps: list[tuple[_vnet._MapInfo, list[tuple[bytes, bytes]]]]) -> dict[str, dict[Any, Any]]:
+    """Return the maps of a plugin that is no more as dicts with typed keys and values."""
+    read = {}
+    for (name, (key, key_size), (value, value_size), _, _), entries in maps:
+        keys = Record(key, key_size, f"the key of map {name}", "Key")
+        values = Record(value, value_size, f"the value of map {name}", "Value")
+        read[name] = {keys.read(key): values.read(value) for key, value in entries}
+    return read
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(_plain(item) for item in value)

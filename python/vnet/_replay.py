@@ -11,6 +11,7 @@ from vnet import _logs, _vnet
 from vnet._html import Html, fields, folded, mark, table
 from vnet._impair import Impairments, changes
 from vnet._linestats import LineStats, line_body
+from vnet._maps import kept
 from vnet._plugin import PluginLike, native_plugin
 from vnet._shown import headed, titled
 from vnet._stats import StageStats, _Value, stage_table
@@ -34,9 +35,9 @@ class ReplayReport(_Value):
     """What became of a capture's frames.
 
     ``frames_in`` were read and ``frames_out`` left again; ``dropped`` by plugins, ``drops`` by the engine itself, by reason.
-    ``stages`` holds the counters of each plugin. With ``diff=True`` ``changed`` lists the frames that were changed and
-    ``missing`` the numbers, from 1, of those that did not leave. With impairments ``line`` tells how they fared there, and
-    ``duplicated`` how many second copies left.
+    ``stages`` holds the counters of each plugin, ``maps`` its tables at the end by name, each a dict with typed keys and values.
+    With ``diff=True`` ``changed`` lists the frames that were changed and ``missing`` the numbers, from 1, of those that did not
+    leave. With impairments ``line`` tells how they fared there, and ``duplicated`` how many second copies left.
     """
 
     frames_in: int
@@ -44,6 +45,7 @@ class ReplayReport(_Value):
     dropped: int
     drops: Mapping[str, int]
     stages: tuple[StageStats, ...]
+    maps: tuple[Mapping[str, Mapping[Any, Any]], ...]
     changed: tuple[Change, ...]
     missing: tuple[int, ...]
     duplicated: int
@@ -57,6 +59,7 @@ class ReplayReport(_Value):
             dropped=data["dropped"],
             drops=data["drops"],
             stages=tuple(StageStats._read(stage) for stage in data["stages"]),
+            maps=tuple(kept(maps) for maps in data["maps"]),
             changed=tuple(Change._read(change) for change in data["changed"]),
             missing=tuple(data["missing"]),
             duplicated=data["duplicated"],

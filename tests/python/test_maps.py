@@ -6,6 +6,7 @@ import ipaddress
 import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import vnet
@@ -216,3 +217,16 @@ def test_after_the_end_there_are_no_maps(net: vnet.Network) -> None:
     with pytest.raises(vnet.Error):
         typed[1]
     assert repr(typed).startswith("<vnet.Map table: ")
+
+
+def test_a_replay_keeps_the_tables_of_its_plugins(tmp_path: Path) -> None:
+    source = tmp_path / "in.pcap"
+    header = (
+        bytes.fromhex("d4c3b2a1020004000000000000000000") + (65535).to_bytes(4, "little") + (1).to_bytes(4, "little")
+    )
+    record = b"".join(word.to_bytes(4, "little") for word in (1_700_000_000, 0, 60, 60))
+    source.write_bytes(header + record + b"\xff" * 6 + b"\x02\0\0\0\0\x07" + bytes(48))
+    report = vnet.replay(source, plugins=["learning_switch", "count"])
+    assert report.maps == ({"macs": {("02:00:00:00:00:07", 0): (0, 1_700_000_000 * 10**9)}}, {})
+    assert report.maps[0]["macs"]["02:00:00:00:00:07", 0].port == 0
+    assert report.to_dict()["maps"][0]["macs"]

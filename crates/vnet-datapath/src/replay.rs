@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 use vnet_impair::{LineStats, Ready};
 use vnet_packet::{Layer, pcap};
-use vnet_runtime::{Stage, StageStats};
+use vnet_runtime::{MapCopy, MapInfo, Stage, StageStats};
 
 use crate::capture::{create, refuse};
 use crate::error::EngineError;
@@ -54,6 +54,9 @@ pub struct ReplayReport {
     pub line: Option<Box<LineStats>>,
     /// One entry for each stage.
     pub stages: Vec<StageStats>,
+    /// One entry for each stage: its maps as they were at the end, but for those it broke.
+    #[serde(skip)]
+    pub maps: Vec<Vec<(MapInfo, MapCopy)>>,
     /// With `diff`: the frames that left otherwise than they came.
     pub changed: Vec<Change>,
     /// With `diff`: numbers, from 1, of the frames that did not leave.
@@ -157,6 +160,7 @@ pub fn replay(options: ReplayOptions) -> Result<ReplayReport, EngineError> {
         .then(|| forwarder.line_stats(LineAt::From(0), now))
         .flatten();
     let stages = forwarder.all_stats();
+    let maps = forwarder.all_maps();
     let ledger = forwarder.ledger.clone();
     let Some(port) = forwarder.into_ports().pop() else {
         return Err(refuse(input, "its port vanished"));
@@ -181,6 +185,7 @@ pub fn replay(options: ReplayOptions) -> Result<ReplayReport, EngineError> {
         duplicated: ledger.duplicated,
         line: line.map(Box::new),
         stages,
+        maps,
         changed: outcome.changed,
         missing: outcome
             .kept

@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use vnet::{FieldType, MapInfo, Record};
+use vnet::{FieldType, MapCopy, MapInfo, Record};
 
 use crate::attachment::Attachment;
 use crate::error::OrRaise;
@@ -14,7 +14,7 @@ type Field = (String, &'static str, u32, usize);
 type Layout = (Vec<Field>, u64);
 
 /// Name, key, value, capacity and length of a map.
-type Info = (String, Layout, Layout, u32, u32);
+pub(crate) type Info = (String, Layout, Layout, u32, u32);
 
 fn layout(record: &Record) -> Layout {
     let fields = record.fields().iter().map(|field| {
@@ -47,6 +47,26 @@ fn described(map: MapInfo) -> Info {
 
 fn bytes<'py>(py: Python<'py>, value: Option<Vec<u8>>) -> Option<Bound<'py, PyBytes>> {
     value.map(|value| PyBytes::new(py, &value))
+}
+
+/// The maps of a plugin after a replay, each with its keys and values.
+pub(crate) fn kept<'py>(
+    py: Python<'py>,
+    maps: Vec<(MapInfo, MapCopy)>,
+) -> PyResult<Vec<(Info, Entries<'py>)>> {
+    let each = maps
+        .into_iter()
+        .map(|(map, copy)| Ok((described(map), pairs(py, &copy)?)));
+    each.collect()
+}
+
+/// Keys with their values.
+type Entries<'py> = Vec<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)>;
+
+fn pairs<'py>(py: Python<'py>, copy: &MapCopy) -> PyResult<Entries<'py>> {
+    let entries = copy.entries().map_err(vnet::Error::from).or_raise()?;
+    let pair = |(key, value)| (PyBytes::new(py, key), PyBytes::new(py, value));
+    Ok(entries.into_iter().map(pair).collect())
 }
 
 /// The maps of a plugin at work.
@@ -93,16 +113,8 @@ impl Maps {
     }
 
     /// All keys with their values at one moment.
-    fn entries<'py>(
-        &self,
-        py: Python<'py>,
-        name: &str,
-    ) -> PyResult<Vec<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)>> {
+    fn entries<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Entries<'py>> {
         let copy = py.detach(|| self.0.map_copy(name)).or_raise()?;
-        let entries = copy.entries().map_err(vnet::Error::from).or_raise()?;
-        Ok(entries
-            .into_iter()
-            .map(|(key, value)| (PyBytes::new(py, key), PyBytes::new(py, value)))
-            .collect())
+        pairs(py, &copy)
     }
 }

@@ -13,6 +13,7 @@ use vnet::{Changes, Error, Impairment, Replay};
 
 use crate::convert::{LogLine, NetnsArg, Plugin, log_lines, netns, plain, seconds};
 use crate::error::OrRaise;
+use crate::maps::kept;
 
 /// Longest time a signal waits for its answer while a replay runs.
 const SLICE: Duration = Duration::from_millis(50);
@@ -55,7 +56,17 @@ pub(crate) fn replay<'py>(
             reported.recv_timeout(SLICE)
         };
         match py.detach(wait) {
-            Ok(result) => return plain(py, &result.or_raise()?),
+            Ok(result) => {
+                let mut report = result.or_raise()?;
+                let maps = std::mem::take(&mut report.maps);
+                let maps: Vec<_> = maps
+                    .into_iter()
+                    .map(|maps| kept(py, maps))
+                    .collect::<PyResult<_>>()?;
+                let read = plain(py, &report)?;
+                read.set_item("maps", maps)?;
+                return Ok(read);
+            }
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(PyRuntimeError::new_err("the thread of the replay panicked"));
             }

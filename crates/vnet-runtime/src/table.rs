@@ -90,7 +90,7 @@ fn list(names: &[String]) -> String {
 }
 
 /// All slots of a map at one moment, to be looked at elsewhere.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MapCopy {
     plugin: String,
     name: String,
@@ -255,7 +255,10 @@ impl Stage {
     }
 
     /// Returns the names of the maps in the table, and those of the manifest that are not there any more.
-    fn map_names(&mut self) -> Result<Vec<String>, MapError> {
+    ///
+    /// # Errors
+    /// [`MapError::OutOfService`]
+    pub fn map_names(&mut self) -> Result<Vec<String>, MapError> {
         let (table, memory) = self.map_table()?;
         let mut names: Vec<String> = maps::headers(memory, table)
             .filter_map(|at| {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::time::{ClockId, clock_gettime};
 use support::*;
-use vnet_runtime::{Frame, Frames, Module, Source, Stage};
+use vnet_runtime::{Frame, Frames, MapCopy, Module, Source, Stage};
 
 /// The thread's CPU time, which a loaded machine changes less than the clock on the wall.
 fn cpu_ns() -> i64 {
@@ -135,5 +135,63 @@ fn nanoseconds_per_frame() {
     for (what, module, n, len) in rows {
         let (least, median) = Bench::new(module, n, len).cost();
         println!("{least:8.2} {median:8.2} ns per frame, least and median  {what}");
+    }
+}
+
+/// How long frames wait while a map is copied, and while one key of it is looked up.
+#[test]
+#[ignore = "prints times"]
+fn maps_by_size() {
+    for (name, capacity) in [
+        ("8 KiB", 256_u32),
+        ("512 KiB", 16_384),
+        ("4 MiB", 131_072),
+        ("8 MiB", 262_144),
+    ] {
+        let header: String = [
+            *b"VMAP",
+            8_u32.to_le_bytes(),
+            16_u32.to_le_bytes(),
+            capacity.to_le_bytes(),
+        ]
+        .iter()
+        .chain(&[
+            [0; 4],
+            128_u32.to_le_bytes(),
+            1_u32.to_le_bytes(),
+            [0; 4],
+            1024_u32.to_le_bytes(),
+        ])
+        .flatten()
+        .map(|byte| format!("\\{byte:02x}"))
+        .collect();
+        let text = format!(
+            r#"(module (memory (export "memory") 200) (global (export "vnet_frame") i32 (i32.const 12582912))
+              (data (i32.const 64) "\01\00\00\00\50\00\00\00") (data (i32.const 80) "{header}") (data (i32.const 128) "m")
+              (func (export "vnet_maps") (result i32) (i32.const 64))
+              (func (export "vnet_on_packet") (param i32 i32) (result i32) (i32.const 0)))"#
+        );
+        let mut rig = Rig::new(&text);
+        for n in 0..u64::from(capacity) / 2 {
+            rig.stage.map_set("m", &n.to_le_bytes(), &[1; 16]).unwrap();
+        }
+        let (mut copies, mut gets) = (Vec::new(), Vec::new());
+        for n in 0..51_u64 {
+            let room = MapCopy::with_room(rig.stage.map_bytes("m").unwrap());
+            let start = cpu_ns();
+            let copy = rig.stage.map_copy("m", room).unwrap();
+            let copied = cpu_ns();
+            rig.stage.map_get("m", &n.to_le_bytes()).unwrap();
+            gets.push(cpu_ns() - copied);
+            copies.push(copied - start);
+            assert_eq!(copy.entries().unwrap().len(), capacity as usize / 2);
+        }
+        copies.sort_unstable();
+        gets.sort_unstable();
+        println!(
+            "map of {name}: copy {} us, get {} ns",
+            copies[25] / 1000,
+            gets[25]
+        );
     }
 }

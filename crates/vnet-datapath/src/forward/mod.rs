@@ -28,7 +28,7 @@ mod speed;
 use std::collections::VecDeque;
 
 use vnet_packet::Layer;
-use vnet_runtime::{Injected, StageStats};
+use vnet_runtime::{Injected, MapCopy, MapInfo, StageStats};
 
 use crate::cause::Causes;
 use crate::clock::Clock;
@@ -271,6 +271,22 @@ impl Forwarder {
 
     pub(crate) fn all_stats(&self) -> Vec<StageStats> {
         self.stages.iter().flatten().map(|s| s.stats()).collect()
+    }
+
+    /// Returns the sound maps of each stage.
+    pub(crate) fn all_maps(&mut self) -> Vec<Vec<(MapInfo, MapCopy)>> {
+        let stages = self.stages.iter_mut().flatten().map(|s| &mut s.stage);
+        stages
+            .map(|stage| {
+                let names = stage.map_names().unwrap_or_default();
+                let copies = names.iter().filter_map(|name| {
+                    let info = stage.map_info(name).ok()?;
+                    let copy = stage.map_copy(name, MapCopy::default()).ok()?;
+                    copy.entries().is_ok().then_some((info, copy))
+                });
+                copies.collect()
+            })
+            .collect()
     }
 
     /// Returns the numbers, but for what only the worker knows.
