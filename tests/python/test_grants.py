@@ -46,6 +46,9 @@ def test_a_keepalive_leaves_a_lab_link_by_itself_until_it_is_detached() -> None:
         link = net.link(h1, h2)
         plugin = vnet.Plugin(KEEPALIVE, config={"every_ms": 10}, grants=["timer", "inject"])
         with link.attach(plugin) as flt:
+            # Port 0 is the link's first end.
+            shown = h1.run("timeout 30 tcpdump -enn -i eth0 -c 5 ether proto 0x88b5", check=True).stdout
+            assert shown.count("02:00:00:00:00:aa") == 5
             until(lambda: flt.stats.injected >= 5, "five frames")
             stats = flt.stats
             assert stats.timer_calls >= stats.injected

@@ -106,6 +106,14 @@ impl Life {
         }
     }
 
+    /// Returns when a stage without an instance may make one, where it has to wait.
+    pub(crate) fn due_at(&self) -> Option<Instant> {
+        match self.state {
+            State::Running | State::HalfOpen { .. } => None,
+            State::Backoff { until } | State::Tripped { until } => Some(until),
+        }
+    }
+
     /// Takes note that a fresh instance runs.
     pub(crate) fn started(&mut self, now: Instant) {
         self.state = match self.state {

@@ -1,5 +1,7 @@
 //! Calls a plugin whose timers came, and hands on what it asked for.
 
+use std::time::Instant;
+
 use vnet_abi::export;
 
 use crate::asked::Injected;
@@ -32,11 +34,29 @@ impl Stage {
         asked.timers.first(now)
     }
 
-    /// Calls the plugin for the timers that have come, at most 32 of them.
+    /// Returns when a plugin with timers may have its next instance, while it has none and waits; `now` is the lab's time.
+    ///
+    /// It sets its timers anew then, which frames alone would not bring about where none come.
+    #[must_use]
+    pub fn revival(&self, now: u64) -> Option<u64> {
+        if self.instance.is_some() || !self.may_set_timers() {
+            return None;
+        }
+        let left = self.life.due_at()?.saturating_duration_since(Instant::now());
+        Some(now.saturating_add(left.as_nanos() as u64))
+    }
+
+    /// Calls the plugin for the timers that have come, at most 32 of them; one that has waited for a fresh instance gets it.
     ///
     /// There must be no frames in the arena.
     pub fn fire(&mut self, now: u64) {
         self.runner.enter();
+        if self.instance.is_none() && self.may_set_timers() && self.revive_if_due() {
+            self.arena = match self.module.form() {
+                Form::Simple => vec![0; self.stride * self.slots],
+                Form::Batch => Vec::new(),
+            };
+        }
         let failed = self.call_timers(now);
         if let Some(failure) = failed
             && !self.replace(&failure, &[])

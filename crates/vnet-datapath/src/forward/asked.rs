@@ -37,6 +37,11 @@ impl Forwarder {
     /// `turns` is how often frames were turned round that made it ask.
     pub(super) fn collect(&mut self, index: usize, stage: &mut StageBox, turns: u8) {
         let next = stage.stage.next_timer(self.now);
+        // Faults are waited out in real time, whatever a capture's clock says.
+        let next = next.or_else(|| {
+            let revival = stage.stage.revival(self.now);
+            revival.filter(|_| !self.lines.is_virtual)
+        });
         self.timers.set(index, next);
         let mut injected = std::mem::take(&mut self.injected);
         stage.stage.take_injected(&mut injected);

@@ -177,6 +177,42 @@ fn a_batch_plugin_whose_timer_fails_goes_on_judging() {
 }
 
 #[test]
+fn a_plugin_with_timers_comes_back_without_a_frame() {
+    let batch = Batch {
+        head: head(),
+        tail: r#"(func (export "_initialize") (call $timer (i32.const 1) (i64.const 0)))
+                 (func (export "vnet_on_timer") (param i32 i64) unreachable)"#
+            .into(),
+        ..drop_bcast()
+    };
+    for text in [
+        batch.text(),
+        simple(
+            &(head()
+                + r#"(func (export "_initialize") (call $timer (i32.const 1) (i64.const 0)))
+                     (func (export "vnet_on_timer") (param i32 i64) unreachable)"#),
+            "(i32.const 1)",
+        ),
+    ] {
+        let mut rig = Rig::with(&text, options());
+        for now in [1, 2] {
+            assert_eq!(rig.stage.revival(now), None);
+            rig.stage.next_timer(now);
+            rig.stage.fire(now + 1_000_000);
+        }
+        assert_eq!(rig.stats().state, "backoff");
+        assert!(rig.stage.revival(5).unwrap() > 5);
+        wait_for("a fresh instance", || {
+            rig.stage.fire(7);
+            rig.stats().state == "running"
+        });
+        assert!(rig.stage.next_timer(7).is_some(), "it set its timer anew");
+        assert!(matches!(rig.one(&[0xff; 60]).fate, Fate::Drop(_)));
+        assert_eq!(rig.stats().restarts, 2);
+    }
+}
+
+#[test]
 fn what_was_not_granted_is_said() {
     let text = simple(
         &(head() + r#"(func (export "vnet_on_timer") (param i32 i64))"#),
