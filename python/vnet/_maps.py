@@ -73,7 +73,7 @@ class Map(Shown, MutableMapping[Any, Any]):
     def snapshot(self) -> dict[Any, Any]:
         """Return a copy of the whole map as it was at one moment, between two batches.
 
-        Frames wait while its bytes are copied, some 0.1 ms a megabyte; they are looked at afterwards.
+        Frames wait while its bytes are copied; they are looked at afterwards.
         """
         read_key, read_value = self._key.read, self._value.read
         return {read_key(key): read_value(value) for key, value in self._native.entries(self.name)}
