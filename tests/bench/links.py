@@ -181,6 +181,22 @@ def windows(h1: vnet.Host, h2: vnet.Host, link: vnet.Link) -> None:
         samples["tcp"][name].append(seen["bits_per_s"] / allowed)
 
 
+def swaps(h1: vnet.Host, h2: vnet.Host, link: vnet.Link) -> None:
+    """Swap a plugin a thousand times while the link carries half of what it can, and see how long frames wait for that."""
+    nothing(link)
+    receiver = Running(h2, "receive", SIZE + 2, 0, waits=True)
+    run(h1, "load", h2.ip, 0, 0.5, SIZE + 2)
+    capacity = receiver.result()["frames"] / 0.5
+    receiver = Running(h2, "receive", SIZE + 2, 0, waits=True)
+    others = Running(h1, "load", h2.ip, capacity / 2, 5, SIZE + 2)
+    with link.attach("learning_switch") as flt:
+        pauses = sorted(flt.swap("learning_switch").pause_us / 1e3 for _ in range(1000))
+    others.result()
+    receiver.result()
+    for metric, at in (("swap_p50", 0.5), ("swap_p99", 0.99)):
+        samples[metric]["1,000 swaps at 50 % load"].append(quantile(pauses, at))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
@@ -188,7 +204,7 @@ def main() -> int:
     options = parser.parse_args()
     steps: list[Callable[[vnet.Host, vnet.Host, vnet.Link], None]] = [delays, rates]
     # What the machine's mood changes little is measured in every third round.
-    steady: list[Callable[[vnet.Host, vnet.Host, vnet.Link], None]] = [losses, bursts, counts, windows]
+    steady: list[Callable[[vnet.Host, vnet.Host, vnet.Link], None]] = [losses, bursts, counts, windows, swaps]
     for number in range(options.rounds):
         # Another seed, other fates.
         with pair(seed=number) as (h1, h2, link):

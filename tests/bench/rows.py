@@ -121,6 +121,15 @@ LINKS = (
         "links",
     ),
     Group(
+        "Links: how long frames wait while a plugin (learning_switch) takes the place of another",
+        "ms",
+        (
+            Row("swap_p50", "1,000 swaps at 50 % load", label="1,000 swaps at 50 % load, median"),
+            Row("swap_p99", "1,000 swaps at 50 % load", at_most=1, label="1,000 swaps at 50 % load, 99th percentile"),
+        ),
+        "links",
+    ),
+    Group(
         "Links: counted otherwise than seen, of 20,000 frames",
         "frames",
         tuple(Row("counted", what, at_most=0) for what in ("duplicates", "corrupted frames", "reordered frames")),
