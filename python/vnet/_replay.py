@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from vnet import _logs, _vnet
@@ -45,11 +45,11 @@ class ReplayReport(_Value):
     dropped: int
     drops: Mapping[str, int]
     stages: tuple[StageStats, ...]
-    maps: tuple[Mapping[str, Mapping[Any, Any]], ...]
     changed: tuple[Change, ...]
     missing: tuple[int, ...]
     duplicated: int
     line: LineStats | None
+    maps: tuple[Mapping[str, Mapping[Any, Any]], ...] = field(default=(), repr=False)
 
     @classmethod
     def _read(cls, data: Mapping[str, Any]) -> Self:

@@ -89,6 +89,9 @@ fn list(names: &[String]) -> String {
     }
 }
 
+/// A key and its value.
+pub type Entry<'a> = (&'a [u8], &'a [u8]);
+
 /// All slots of a map at one moment, to be looked at elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MapCopy {
@@ -118,7 +121,7 @@ impl MapCopy {
     ///
     /// # Errors
     /// [`MapError::Broken`] where slots do not agree with the header.
-    pub fn entries(&self) -> Result<Vec<(&[u8], &[u8])>, MapError> {
+    pub fn entries(&self) -> Result<Vec<Entry<'_>>, MapError> {
         let broken = |why: String| MapError::Broken {
             plugin: self.plugin.clone(),
             name: self.name.clone(),
