@@ -66,7 +66,7 @@ def _html(frame: Frame) -> Html:
 
 
 def _header(header: Header, tint: str) -> Html:
-    title = join(_tinted(header.name, tint), Html(" "), header.short)
+    title = join(_tinted(header.name, tint), Html(" "), escape(header.short))
     if not header.fields:
         return Html(f"<div>{title}</div>")
     return folded(title, fields((each.name, _hinted(each)) for each in header.fields), is_open=True)

@@ -72,7 +72,7 @@ class Ladder(Shown):
             return titled(self, headed(self, "", counted))
         rows = [(e.number, f"{e.time:.6f}", e.source, e.target, e.protocol, e.text, e.note) for e in self.messages]
         head = ["frame", "s", "from", "to", "protocol", "message", "note"]
-        more = [faint(f"and {self.more:,} more")] if self.more else []
+        more = [Html(f"<div>{faint(f'and {self.more:,} more')}</div>")] if self.more else []
         return titled(self, headed(self, "", counted), self._drawn(), *more, folded("as a table", table(head, rows)))
 
     def _svg(self) -> str | None:
