@@ -73,6 +73,10 @@ class ReplayReport(_Value):
         parts = [fields(pairs)]
         if self.stages:
             parts.append(stage_table(self.stages))
+        for stage, maps in zip(self.stages, self.maps, strict=False):
+            for name, entries in maps.items():
+                summary = f"map {name} of {stage.name}: {len(entries):,} entries"
+                parts.append(folded(summary, table(["key", "value"], list(entries.items()))))
         if self.line is not None:
             parts.append(line_body(self.line))
         if self.changed:

@@ -115,6 +115,13 @@ IPV6 = bytes.fromhex("333300000001 020000000001 86dd 60012345 0018 00 ff") + byt
 IPV6 += bytes.fromhex("3a00 0502 0000 0100 8000 1234 0001 0002") + bytes(8)
 
 
+def replayed() -> vnet.ReplayReport:
+    counts = {"frames_in": 10, "frames_out": 8, "dropped": 2, "drops": {"queue": 1}, "duplicated": 1, "line": line()}
+    changed, missing = (vnet.Change(3, 60, 64, 12, 4),), tuple(range(1, 250))
+    maps = ({"macs": {"02:00:00:00:00:01": 1, HOSTILE: 2}},)
+    return _all_of(vnet.ReplayReport, stages=(stage(),), maps=maps, changed=changed, missing=missing, **counts)
+
+
 def network(count: int) -> vnet.Network:
     net = vnet.Network("sample" if count else "empty", seed=1)
     for number in range(count):
@@ -216,10 +223,8 @@ def values() -> Mapping[str, Any]:
         "plugin-bytes": vnet.Plugin(b"\0asm", trip=None),
         "port-stats": vnet.PortStats("tap0", 10, 1000, 5, 500, {"no_carrier": 2}, 1),
         "recorded": vnet.Recorded(1_000_000, 0),
-        "replay": vnet.ReplayReport(
-            10, 8, 2, {"queue": 1}, (stage(),), (vnet.Change(3, 60, 64, 12, 4),), tuple(range(1, 250)), 1, line()
-        ),
-        "replay-empty": vnet.ReplayReport(0, 0, 0, {}, (), (), (), 0, None),
+        "replay": replayed(),
+        "replay-empty": _all_of(vnet.ReplayReport, drops={}, stages=(), maps=(), changed=(), missing=(), line=None),
         "shipped": vnet.ShippedPlugin("count", HOSTILE, b"\0asm"),
         "spread": SPREAD,
         "stage": stage(counters={"arp": 3}, drops={HOSTILE: 2}),
