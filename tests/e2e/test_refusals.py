@@ -130,9 +130,14 @@ def test_check_passes_a_good_plugin_with_its_configuration() -> None:
 
 # What the plugins that do nothing without a configuration are given.
 CONFIGS: dict[str, dict[str, Any]] = {
+    "acl": {"rules": [{"action": "deny", "protocol": "tcp", "dst": "10.0.0.0/8", "dport": 22}]},
     "dns_block": {"names": ["ads.example"]},
     "load_balancer": {"address": "10.0.0.100", "servers": "10.0.0.11,10.0.0.12"},
     "mirror": {"to": 1},
+    "nat": {"address": "203.0.113.1", "inside": "10.0.0.0/8"},
+    "rate_limit": {"packets": 1000},
+    "router": {"ports": [{"addresses": ["10.0.0.1/24"]}, {"addresses": ["10.0.1.1/24"]}]},
+    "stateful_firewall": {"zones": {"inside": [0], "outside": [1]}, "allow": [{"from": "inside", "to": "outside"}]},
     "tunnel": {"vni": 42, "local": "10.0.0.1", "remote": "10.0.0.2"},
     "vlan": {"access": 10},
 }
@@ -141,7 +146,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
 def verdict_on(module: bytes, capture: Path, name: str) -> str:
     """Load a module over a capture and return the reason why it was refused, "" when it ran."""
     try:
-        report = vnet.replay(capture, plugins=[vnet.Plugin(module, config=CONFIGS.get(name))])
+        report = vnet.replay(capture, plugins=[vnet.Plugin(module, config=CONFIGS.get(name, {}))])
     except vnet.PluginError as error:
         return error.message
     (stage,) = report.stages
