@@ -45,7 +45,7 @@ pub struct CheckOptions {
 impl Default for CheckOptions {
     fn default() -> CheckOptions {
         CheckOptions {
-            frames: 3000,
+            frames: 10_000,
             seed: 1,
             config: Value::Object(serde_json::Map::new()),
             grants: Vec::new(),
@@ -77,6 +77,8 @@ pub struct CheckReport {
     pub ns_per_packet: f64,
     /// What the plugin did wrong; empty when it passed.
     pub problems: Vec<Problem>,
+    /// What its manifest says and the module does not do, or the other way round.
+    pub warnings: Vec<String>,
 }
 
 /// One thing a plugin did wrong, with the first frame it did it with.
@@ -123,10 +125,47 @@ pub fn check(module: &Module, options: CheckOptions) -> CheckReport {
         };
         check.run();
     }
+    report.warnings = warnings(module, &report);
     if timed.1 > 0 {
         report.ns_per_packet = timed.0 as f64 / timed.1 as f64;
     }
     report
+}
+
+/// Holds the manifest against the module.
+fn warnings(module: &Module, report: &CheckReport) -> Vec<String> {
+    let manifest = module.manifest();
+    let imports = |name: &str| {
+        module
+            .imports()
+            .iter()
+            .any(|import| *import == format!("vnet.{name}"))
+    };
+    let exports = |name: &str| module.exports().iter().any(|export| export == name);
+    let mut warnings = Vec::new();
+    if !manifest.present {
+        warnings.push("it has no manifest: nobody reads its name, reasons and configuration".to_owned());
+    }
+    for capability in manifest
+        .capabilities
+        .iter()
+        .filter(|capability| !imports(capability))
+    {
+        warnings.push(format!(
+            "its manifest asks for {capability}, which the module does not use"
+        ));
+    }
+    if let Some(n) = report.drops.get("other") {
+        warnings.push(format!(
+            "it dropped {n} frames for reasons that its manifest does not declare: they are counted as `other`"
+        ));
+    }
+    if manifest.state_version != 0 && !exports(vnet_abi::export::LOAD) && !exports(vnet_abi::export::MAPS) {
+        warnings.push(
+            "its manifest has a state_version, and the module has no state: no vnet_load, no maps".to_owned(),
+        );
+    }
+    warnings
 }
 
 struct Check<'a> {

@@ -3,20 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmtime::{Memory, Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
+use wasmtime::{Engine, Memory, Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
 
 use crate::asked::{Asked, Granted};
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::log::LogWriter;
 use crate::random::Random;
-use crate::runtime::{MEMORY_CAP, Runtime};
+use crate::runtime::MEMORY_CAP;
 use crate::ticker::Budget;
 
 /// Most elements of a guest's table, in each of at most [`TABLES`].
 pub(crate) const TABLE_ELEMENTS: usize = 10_000;
 /// Most tables of a guest.
 pub(crate) const TABLES: usize = 4;
+
+/// Instructions that an instance may execute where they are counted.
+pub(crate) const FUEL: u64 = 2_000_000_000;
 
 /// What a stage keeps across the instances of its plugin.
 pub(crate) struct Host {
@@ -65,7 +68,7 @@ pub(crate) struct Guest {
 
 impl Guest {
     /// Makes a store for one instance, with every limit set.
-    pub(crate) fn store(host: Box<Host>) -> Store<Guest> {
+    pub(crate) fn store(host: Box<Host>, engine: &Engine) -> Store<Guest> {
         let guest = Guest {
             host,
             memory: None,
@@ -82,7 +85,9 @@ impl Guest {
                 .instances(1)
                 .build(),
         };
-        let mut store = Store::new(Runtime::get().engine(), guest);
+        let mut store = Store::new(engine, guest);
+        // Refused, and not needed, where the engine does not count.
+        let _ = store.set_fuel(FUEL);
         store.limiter(|guest| &mut guest.limits);
         store.epoch_deadline_callback(|mut context| {
             context.data_mut().budget.check()?;

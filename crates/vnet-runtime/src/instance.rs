@@ -55,7 +55,7 @@ impl Instance {
     ///
     /// The ticker must be kept awake meanwhile.
     pub(crate) fn start(module: &Module, host: Box<Host>) -> Result<Instance, (Box<Host>, Box<Failure>)> {
-        let mut store = Guest::store(host);
+        let mut store = Guest::store(host, module.pre().module().engine());
         match Starting::new(&mut store, module).and_then(Starting::run) {
             Ok((wasm, memory, entry, maps, on_timer)) => {
                 store.data_mut().starting = false;

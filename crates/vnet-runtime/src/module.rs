@@ -30,6 +30,7 @@ struct Inner {
     manifest: Manifest,
     form: Form,
     size: usize,
+    memory_pages: u64,
     imports: Vec<String>,
     exports: Vec<String>,
     pre: InstancePre<Guest>,
@@ -94,6 +95,12 @@ impl Module {
         self.0.size
     }
 
+    /// Returns the pages of 64 KiB that its memory starts with.
+    #[must_use]
+    pub fn memory_pages(&self) -> u64 {
+        self.0.memory_pages
+    }
+
     /// Returns every import as `module.name`.
     #[must_use]
     pub fn imports(&self) -> &[String] {
@@ -128,11 +135,12 @@ fn build(bytes: &[u8], name: &str, options: &LoadOptions) -> Result<Inner, Refus
     };
     let form = exports::check(&module)?;
     imports::check(&module, &manifest, form)?;
-    let pre = link(&module).map_err(|error| Refusal::new(format!("cannot be linked: {error:#}")))?;
+    let pre = link(&module, options).map_err(|error| Refusal::new(format!("cannot be linked: {error:#}")))?;
     Ok(Inner {
         name: manifest.name.clone(),
         form,
         size: wasm.len(),
+        memory_pages: screened.memory.initial,
         imports: module
             .imports()
             .map(|import| format!("{}.{}", import.module(), import.name()))
@@ -143,8 +151,16 @@ fn build(bytes: &[u8], name: &str, options: &LoadOptions) -> Result<Inner, Refus
     })
 }
 
+fn runtime(options: &LoadOptions) -> &'static Runtime {
+    if options.metered {
+        Runtime::metered()
+    } else {
+        Runtime::get()
+    }
+}
+
 fn compile(wasm: &[u8], options: &LoadOptions) -> Result<wasmtime::Module, Refusal> {
-    let engine = Runtime::get().engine();
+    let engine = runtime(options).engine();
     let cache = options.cache.then(Cache::open).flatten();
     if let Some(module) = cache.as_ref().and_then(|cache| cache.load(engine, wasm)) {
         return Ok(module);
@@ -157,8 +173,8 @@ fn compile(wasm: &[u8], options: &LoadOptions) -> Result<wasmtime::Module, Refus
     Ok(module)
 }
 
-fn link(module: &wasmtime::Module) -> wasmtime::Result<InstancePre<Guest>> {
-    let linker = Runtime::get().linker();
+fn link(module: &wasmtime::Module, options: &LoadOptions) -> wasmtime::Result<InstancePre<Guest>> {
+    let linker = runtime(options).linker();
     if !imports::wants_rest(module) {
         return linker.instantiate_pre(module);
     }

@@ -14,6 +14,10 @@ pub struct LoadOptions {
     pub function_cap: usize,
     /// Keep the compiled module in the user's cache directory, and take it from there.
     pub cache: bool,
+    /// Compile it so that it counts the instructions it executes, for [`Stage::instructions`](crate::Stage::instructions).
+    ///
+    /// Such code is slower, and stops at two thousand million instructions instead of at a time.
+    pub metered: bool,
 }
 
 impl Default for LoadOptions {
@@ -22,6 +26,7 @@ impl Default for LoadOptions {
             module_cap: 1 << 20,
             function_cap: 128 << 10,
             cache: true,
+            metered: false,
         }
     }
 }

@@ -34,14 +34,26 @@ impl Runtime {
     #[must_use]
     pub fn get() -> &'static Runtime {
         static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-        RUNTIME.get_or_init(|| match Runtime::new() {
-            Ok(runtime) => runtime,
-            Err(error) => panic!("wasmtime does not run on this machine: {error:#}"),
-        })
+        RUNTIME.get_or_init(|| Runtime::made(false))
     }
 
-    fn new() -> wasmtime::Result<Runtime> {
-        let engine = Engine::new(&config())?;
+    /// Returns the runtime whose code counts the instructions it executes, which makes it slower.
+    pub(crate) fn metered() -> &'static Runtime {
+        static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+        RUNTIME.get_or_init(|| Runtime::made(true))
+    }
+
+    fn made(metered: bool) -> Runtime {
+        match Runtime::new(metered) {
+            Ok(runtime) => runtime,
+            Err(error) => panic!("wasmtime does not run on this machine: {error:#}"),
+        }
+    }
+
+    fn new(metered: bool) -> wasmtime::Result<Runtime> {
+        let mut config = config();
+        config.consume_fuel(metered);
+        let engine = Engine::new(&config)?;
         let mut linker = Linker::new(&engine);
         imports::define(&mut linker)?;
         Ok(Runtime { engine, linker })

@@ -7,7 +7,7 @@ use crate::error::{PluginError, Refusal};
 use crate::event::{EventReader, EventWriter};
 use crate::exports::Form;
 use crate::frames::{Arena, Frames, Reason, Traits};
-use crate::guest::Host;
+use crate::guest::{FUEL, Host};
 use crate::instance::Instance;
 use crate::judge::Judge;
 use crate::life::Life;
@@ -209,6 +209,13 @@ impl Stage {
             logs_lost: self.reader.lost(),
             last_fault: self.last_fault.clone(),
         }
+    }
+
+    /// Returns how many instructions the instance has executed; `None` where the module was not loaded to count them.
+    #[must_use]
+    pub fn instructions(&self) -> Option<u64> {
+        let left = self.instance.as_ref()?.store.get_fuel().ok()?;
+        Some(FUEL.saturating_sub(left))
     }
 
     /// Returns the end at which the stage's log lines come out.
