@@ -25,6 +25,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod attachment;
+mod author;
 mod bridge;
 mod check;
 mod command;
@@ -51,6 +52,7 @@ mod watch;
 mod wire;
 
 pub use attachment::Attachment;
+pub use author::{bench, inspect, test_plugin};
 pub use bridge::Bridge;
 pub use check::check;
 pub use command::{Command, Completed, Running};
@@ -79,6 +81,7 @@ pub use wire::Wire;
 
 pub use vnet_datapath::{PipelineStats, PortStats, ReplayReport};
 pub use vnet_impair::{Given, Impairment, LineStats, time};
+pub use vnet_kit as kit;
 pub use vnet_lab::{
     Forward, IperfOptions, IperfReport, LinkState, NetworkStats, PingAllOptions, PingMatrix, PingOptions,
     PingReport,

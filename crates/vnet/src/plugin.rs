@@ -113,14 +113,18 @@ impl Plugin {
     /// # Errors
     /// [`Error::PluginRejected`] with the reason in words, [`Error::NotFound`] when there is no such plugin.
     pub fn module(&self) -> Result<Module, Error> {
+        Ok(Module::load(&self.find()?, &self.load_options())?)
+    }
+
+    pub(crate) fn load_options(&self) -> LoadOptions {
         let mut options = LoadOptions::default();
         if let Some(cap) = self.module_cap {
             options.module_cap = cap;
         }
-        Ok(Module::load(&self.find()?, &options)?)
+        options
     }
 
-    fn find(&self) -> Result<Source, Error> {
+    pub(crate) fn find(&self) -> Result<Source, Error> {
         let name = self.source.clone();
         if let Some(bytes) = &self.bytes {
             return Ok(Source::Bytes {

@@ -26,6 +26,6 @@ pub(crate) fn run(command: Command) -> Result<i32, Failure> {
         Command::Replay(options) => replay::run(options),
         Command::Demo(options) => demo::run(&options),
         Command::Doctor(options) => doctor::run(&options),
-        Command::Plugin(command) => plugin::run(command),
+        Command::Plugin(command) => plugin::run(&command),
     }
 }

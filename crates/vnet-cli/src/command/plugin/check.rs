@@ -1,40 +1,50 @@
-//! `vnet plugin`: work on plugin files.
+//! `vnet plugin check`: does a plugin keep the rules?
 
 use std::fmt::Write;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use vnet::{CheckOptions, CheckReport, Plugin};
 
+use super::subject;
+use crate::args::Grant;
 use crate::failure::Failure;
 use crate::output;
 use crate::plugin_arg;
 use crate::report;
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum Command {
-    /// Load a plugin and show it thousands of hostile frames, without a device
-    Check(Check),
-}
-
 #[derive(Args, Debug)]
 pub(crate) struct Check {
-    /// The plugin: a file, or the bare name of one that ships with vnet
+    /// The plugin: a file, the bare name of one that ships with vnet, or a project's folder [default: the project here]
     #[arg(value_name = "FILE[:key=val,...]", value_parser = plugin_arg::parse)]
-    plugin: Plugin,
+    plugin: Option<Plugin>,
+    /// Frames to offer on each layer it understands
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    frames: usize,
+    /// Capability the plugin gets where it asks for it; repeated for more
+    #[arg(long = "grant", value_name = "CAPABILITY")]
+    grants: Vec<Grant>,
+    /// Seed of the frames
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
 }
 
-pub(crate) fn run(command: Command) -> Result<i32, Failure> {
-    match command {
-        Command::Check(options) => check(&options),
-    }
+pub(crate) fn run(options: &Check) -> Result<i32, Failure> {
+    let plugin = subject::plugin(options.plugin.as_ref(), &options.grants)?;
+    let checks = CheckOptions {
+        frames: options.frames,
+        seed: options.seed,
+        ..CheckOptions::default()
+    };
+    judge(&plugin, checks, options.json)
 }
 
-fn check(options: &Check) -> Result<i32, Failure> {
-    let report = vnet::check(&options.plugin, CheckOptions::default())?;
-    if options.json {
+/// Checks a plugin, prints the report, and fails where it broke a rule.
+pub(super) fn judge(plugin: &Plugin, options: CheckOptions, json: bool) -> Result<i32, Failure> {
+    let report = vnet::check(plugin, options)?;
+    if json {
         output::json(&report)?;
     } else {
         output::data(&text(&report))?;
@@ -72,6 +82,9 @@ fn text(report: &CheckReport) -> String {
         if !numbers.is_empty() {
             let _ = writeln!(text, "{what}: {numbers}");
         }
+    }
+    for warning in &report.warnings {
+        let _ = writeln!(text, "warning: {warning}");
     }
     for problem in &report.problems {
         let _ = writeln!(text, "{} ({}): {}", problem.rule, problem.layer, problem.message);
