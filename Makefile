@@ -52,7 +52,7 @@ plugin-tests: setup-test
 	$(CARGO) test --release --locked --manifest-path plugins/Cargo.toml
 	plugins/build.sh --check
 
-python-tests: setup-test user-python
+python-tests: setup-test user-python $(VENV)/.guests
 	$(BIN)/python -m pytest tests/python tests/e2e
 
 # What the tests start as an ordinary user; it looks itself whether it has to be made again.
@@ -87,6 +87,11 @@ setup-bench:
 $(VENV)/.tools: requirements-dev.txt | setup-demo
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+# Compilers of guests that come as Python packages.
+$(VENV)/.guests: requirements-guests.txt | $(VENV)/.tools
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-guests.txt
 	@touch $@
 
 # The package as a user gets it, built by the same back end, with the maturin that is already in the venv.
