@@ -47,20 +47,28 @@ with vnet.Network() as net:
 """
 
 
-def environment(tmp_path: Path) -> dict[str, str]:
+# Where cargo compiles: the standard library of guests once for all tests.
+SHARED: dict[str, str] = {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def target(tmp_path_factory: pytest.TempPathFactory) -> None:
+    SHARED["CARGO_TARGET_DIR"] = str(tmp_path_factory.mktemp("target"))
+
+
+def environment() -> dict[str, str]:
     """Return what a builder needs: asc in PATH, and nothing of this test's own cargo."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("CARGO_", "RUST"))}
     for key in ("CARGO_HOME", "RUSTUP_HOME"):
         if key in os.environ:
             kept[key] = os.environ[key]
     kept["PATH"] = f"{ASSEMBLYSCRIPT}{os.pathsep}{kept['PATH']}"
-    kept["CARGO_TARGET_DIR"] = str(tmp_path / "target")
-    return kept
+    return kept | SHARED
 
 
 def tool(*argv: str | Path, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "vnet", "plugin", *map(str, argv)]
-    env = env or environment(cwd)
+    env = env or environment()
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=1500, check=False)
 
 
@@ -72,7 +80,7 @@ def good(*argv: str | Path, cwd: Path) -> str:
 
 def needs(lang: str) -> None:
     """Skip, with the reason, where a language's compiler is not on this machine."""
-    where = environment(Path("/"))["PATH"]
+    where = environment()["PATH"]
     missing = {
         "c": [program for program in ("clang", "wasm-ld") if shutil.which(program) is None],
         "assemblyscript": [program for program in ("node", "asc") if shutil.which(program, path=where) is None],
