@@ -38,6 +38,8 @@ def frames(path: str | os.PathLike[str]) -> Iterator[Frame]:
             yield from _frames(file, name)
     except FileNotFoundError as error:
         raise NotFound(f"there is no capture file {name}", errno=error.errno) from error
+    except (struct.error, IndexError, OverflowError) as error:
+        raise InvalidValue(f"{name} is damaged: {error}") from error
 
 
 def _frames(file: BinaryIO, name: str) -> Iterator[Frame]:

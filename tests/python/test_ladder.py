@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import struct
 from pathlib import Path
 
@@ -61,6 +62,15 @@ def test_a_capture_that_is_cut_short_ends_at_its_last_whole_frame(form: str, tmp
     for size in range(24, len(FORMS[form]), 7):
         path.write_bytes(FORMS[form][:size])
         assert len(vnet.ladder(path)) <= len(view_samples.CONNECTION)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_damaged_capture_is_read_or_refused_in_words(form: str, tmp_path: Path) -> None:
+    path, file = tmp_path / form, FORMS[form]
+    for at in range(0, len(file), 3):
+        path.write_bytes(file[:at] + b"\xff" + file[at + 1 :])
+        with contextlib.suppress(vnet.InvalidValue, vnet.Unsupported):
+            vnet.ladder(path)
 
 
 def test_a_dns_exchange_says_what_was_asked_and_answered() -> None:
