@@ -45,7 +45,9 @@ impl Capture {
         let options = ReplayOptions {
             input: self.0.clone(),
             output: None,
-            stages: (0..n).map(|_| stage(plugin, 1)).collect::<Result<_>>()?,
+            stages: (0..n)
+                .map(|_| stage(plugin, 1, serde_json::json!({})))
+                .collect::<Result<_>>()?,
             diff: false,
             line: None,
             stop: Arc::new(AtomicBool::new(false)),

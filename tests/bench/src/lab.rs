@@ -103,7 +103,12 @@ impl Lab {
                 let network = link(tuning)?;
                 if let Some(file) = plugin {
                     let at = At::Link("link".into());
-                    network.attach(&at, stage(&places.plugins.join(file), 2)?, Direction::Both, None)?;
+                    network.attach(
+                        &at,
+                        stage(&places.plugins.join(file), 2, serde_json::json!({}))?,
+                        Direction::Both,
+                        None,
+                    )?;
                 }
                 let lab = network.lab()?;
                 a = lab.netns(network.space("a")?)?;
@@ -156,7 +161,7 @@ impl Lab {
             Between::Wire(plugin) => {
                 let pipeline = wire(&a, &b)?;
                 if let Some(file) = plugin {
-                    let stage = stage(&places.plugins.join(file), 2)?;
+                    let stage = stage(&places.plugins.join(file), 2, serde_json::json!({}))?;
                     pipeline.attach(Place::Wire(Direction::Both), stage, None)?;
                 }
                 Hop::Wire(pipeline)
@@ -316,12 +321,13 @@ fn middle(a: &NetNs, b: &NetNs) -> Result<NetNs> {
 }
 
 /// Loads a plugin file as one stage of a chain over `ports` ports.
-pub fn stage(file: &Path, ports: u16) -> Result<Stage> {
+pub fn stage(file: &Path, ports: u16, config: serde_json::Value) -> Result<Stage> {
     let module = Module::load(&Source::File(file.to_owned()), &LoadOptions::default())?;
     Ok(Stage::new(
         &module,
         StageOptions {
             ports,
+            config,
             ..StageOptions::default()
         },
     )?)

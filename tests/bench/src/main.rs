@@ -139,9 +139,12 @@ fn measure(args: &Args) -> Result<Samples> {
             }
         }
         if asked(Metric::Memory) {
-            for (name, file, bytes) in memory::ROWS {
-                let ns = memory::ns_per_packet(&args.plugins.join(file), *bytes, time / 2)?;
-                keep("memory", name, ns);
+            for row in memory::ROWS {
+                keep(
+                    "memory",
+                    row.name,
+                    memory::ns_per_packet(&args.plugins, row, time / 2)?,
+                );
             }
             let plugin = args.plugins.join("shipped/drop_bcast.wasm");
             keep("memory", "chain of 8, 1500 B", capture.ns_per_packet(&plugin, 8)?);

@@ -3,27 +3,86 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
 use vnet_runtime::{Frame, Frames};
 
 use crate::lab::{Result, stage};
 
-/// What is measured: name, plugin, bytes of a frame.
-pub const ROWS: &[(&str, &str, usize)] = &[
-    ("drop_bcast", "shipped/drop_bcast.wasm", 64),
-    ("drop_bcast in simple form", "drop_bcast/simple.wat", 64),
-    ("learning_switch", "shipped/learning_switch.wasm", 64),
-    ("count", "shipped/count.wasm", 64),
-    ("icmp_echo", "shipped/icmp_echo.wasm", 64),
+/// What is measured.
+pub struct Row {
+    pub name: &'static str,
+    /// Below `plugins/`.
+    file: &'static str,
+    /// Bytes of a frame.
+    len: usize,
+    config: fn() -> Value,
+    /// The plugin rewrites frames: each round gets them as they were, which costs a nanosecond or two.
+    rewrites: bool,
+}
+
+const fn plain(name: &'static str, file: &'static str) -> Row {
+    configured(name, file, || json!({}))
+}
+
+const fn configured(name: &'static str, file: &'static str, config: fn() -> Value) -> Row {
+    Row {
+        name,
+        file,
+        len: 64,
+        config,
+        rewrites: false,
+    }
+}
+
+pub const ROWS: &[Row] = &[
+    plain("drop_bcast", "shipped/drop_bcast.wasm"),
+    plain("drop_bcast in simple form", "drop_bcast/simple.wat"),
+    plain("learning_switch", "shipped/learning_switch.wasm"),
+    plain("count", "shipped/count.wasm"),
+    plain("icmp_echo", "shipped/icmp_echo.wasm"),
+    Row {
+        rewrites: true,
+        ..configured(
+            "nat",
+            "shipped/nat.wasm",
+            || json!({"address": "203.0.113.1", "inside": "10.0.0.1/32"}),
+        )
+    },
+    configured("acl, 100 rules", "shipped/acl.wasm", hundred_rules),
+    configured(
+        "stateful_firewall",
+        "shipped/stateful_firewall.wasm",
+        || json!({"zones": {"inside": [0], "outside": [1]}, "allow": [{"from": "inside"}]}),
+    ),
+    configured("arp_guard", "shipped/arp_guard.wasm", || json!({})),
+    configured(
+        "rate_limit",
+        "shipped/rate_limit.wasm",
+        || json!({"packets": 1_000_000_000, "by": "source"}),
+    ),
 ];
+
+/// Rules of which the packet matches none, each by another field.
+fn hundred_rules() -> Value {
+    let rules: Vec<Value> = (0..100)
+        .map(|n| match n % 3 {
+            0 => json!({"action": "deny", "src": format!("172.16.{n}.0/24")}),
+            1 => json!({"action": "deny", "protocol": "tcp", "dst": "10.0.0.0/8", "dport": 1000 + n}),
+            _ => json!({"action": "deny", "protocol": "udp", "dst": "10.0.0.0/8", "dport": format!("{n}-{}", n + 9)}),
+        })
+        .collect();
+    json!({"rules": rules, "default": "permit"})
+}
 
 /// Frames in a batch.
 const BATCH: usize = 64;
 
-/// Returns nanoseconds per frame of `len` bytes over `time`, batches of 64, cache-hot.
+/// Returns nanoseconds per frame of a row over `time`, batches of 64, cache-hot.
 ///
 /// Filling in the batch's descriptions is part of it, reading and writing frames is not.
-pub fn ns_per_packet(file: &Path, len: usize, time: Duration) -> Result<f64> {
-    let mut stage = stage(file, 2)?;
+pub fn ns_per_packet(plugins: &Path, row: &Row, time: Duration) -> Result<f64> {
+    let len = row.len;
+    let mut stage = stage(&plugins.join(row.file), 2, (row.config)())?;
     let traits = stage.traits();
     let n = BATCH.min(traits.batch);
     let stride = stage.arena().stride;
@@ -38,10 +97,19 @@ pub fn ns_per_packet(file: &Path, len: usize, time: Duration) -> Result<f64> {
         let at = f.off as usize;
         udp_frame(&mut stage.arena().bytes[at..at + len]);
     }
+    let mut original = vec![0; len];
+    udp_frame(&mut original);
     let mut frames = Frames::with_capacity(1024);
     let mut run = |rounds: usize| {
         let start = Instant::now();
         for _ in 0..rounds {
+            if row.rewrites {
+                let arena = stage.arena();
+                for f in &template {
+                    let at = f.off as usize;
+                    arena.bytes[at..at + len].copy_from_slice(&original);
+                }
+            }
             frames.clear();
             for f in &template {
                 frames.push(*f);
