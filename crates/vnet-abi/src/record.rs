@@ -232,7 +232,8 @@ mod tests {
 
     #[test]
     fn fields_are_packed_and_in_order() {
-        let mut found = fields("proto: u8, src:ip4 ,sport: be16, _: bytes[ 6 ], who: text[3]").unwrap();
+        let mut found =
+            fields("proto: u8, src:ip4 ,sport: be16, _: bytes[ 6 ], who: text[3]").expect("a right record");
         let expected = [
             ("proto", FieldType::Unsigned(1), 0),
             ("src", FieldType::Ip4, 1),

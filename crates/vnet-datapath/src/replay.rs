@@ -142,12 +142,11 @@ pub fn replay(options: ReplayOptions) -> Result<ReplayReport, EngineError> {
         forwarder.scratch.keep_turns_short(true);
     }
     while !forwarder.ports[0].is_gone() {
-        if has_timers {
-            if let Io::Replay(replay) = &mut forwarder.ports[0].io
-                && let Some(next) = replay.next_alone()
-            {
-                forwarder.run_timers_to(next);
-            }
+        if has_timers
+            && let Io::Replay(replay) = &mut forwarder.ports[0].io
+            && let Some(next) = replay.next_alone()
+        {
+            forwarder.run_timers_to(next);
         }
         forwarder.pump(0, forwarder.now);
         if options.stop.load(Ordering::Relaxed) {

@@ -87,7 +87,7 @@ impl Replay {
 
     pub(crate) fn recv(&mut self, landing: &mut Landing<'_>, counters: &mut Counters) -> Got {
         let mut any = false;
-        while !landing.is_full() && !(any && self.is_alone) {
+        while !(landing.is_full() || any && self.is_alone) {
             let record = match self
                 .ahead
                 .take()
