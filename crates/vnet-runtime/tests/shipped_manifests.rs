@@ -55,7 +55,7 @@ fn modules(directory: &str) -> Vec<(String, Module)> {
         .map(|path| {
             (
                 path.file_stem().expect("a name").to_string_lossy().into_owned(),
-                load(path),
+                load(&path),
             )
         })
         .collect();
@@ -64,12 +64,12 @@ fn modules(directory: &str) -> Vec<(String, Module)> {
     found
 }
 
-fn load(path: PathBuf) -> Module {
+fn load(path: &Path) -> Module {
     let options = LoadOptions {
         cache: false,
         ..LoadOptions::default()
     };
-    Module::load(&Source::File(path.clone()), &options)
+    Module::load(&Source::File(path.to_owned()), &options)
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
