@@ -2,8 +2,8 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
@@ -33,6 +33,15 @@ pub(crate) struct Recorder {
 struct Shared {
     ready: OwnedFd,
     ended: AtomicBool,
+    notes: Mutex<Vec<Note>>,
+}
+
+/// What is to be said of an interface of a file when the recording ends.
+#[derive(Clone, Debug)]
+pub(crate) struct Note {
+    pub interface: u16,
+    pub ts_ns: u64,
+    pub text: String,
 }
 
 /// Names one recording for the life of the process.
@@ -92,6 +101,7 @@ impl Recorder {
         let shared = Arc::new(Shared {
             ready,
             ended: AtomicBool::new(false),
+            notes: Mutex::default(),
         });
         let writer = std::thread::Builder::new()
             .name("vnet-record".into())
@@ -127,6 +137,11 @@ impl Recorder {
             self.lost += 1;
         }
         let _ = rustix::io::write(&self.shared.ready, &1u64.to_ne_bytes());
+    }
+
+    /// Has the file end with these notes.
+    pub(crate) fn set_notes(&self, notes: Vec<Note>) {
+        *self.shared.notes.lock().unwrap_or_else(PoisonError::into_inner) = notes;
     }
 
     /// Writes what is queued and closes the file.
@@ -171,6 +186,9 @@ fn write(
     shared: &Shared,
 ) -> Result<u64, String> {
     let mut written = 0;
+    // The last frame may get a comment, and nobody knows which it is before the end.
+    let mut last: Option<(pcap::Crossing, u64, Vec<u8>)> = None;
+    let fail = |e: pcap::CaptureError| e.to_string();
     loop {
         let ended = shared.ended.load(Ordering::Acquire);
         let _ = rustix::io::read(&shared.ready, &mut [0u8; 8]);
@@ -191,12 +209,27 @@ fn write(
                     pcap::Direction::Outbound
                 }),
             };
-            out.write_at(crossing, tag.ts_ns, &frame, frame.len() as u32, None)
-                .map_err(|e| e.to_string())?;
+            if let Some((at, ts_ns, frame)) = last.replace((crossing, tag.ts_ns, frame)) {
+                out.write_at(at, ts_ns, &frame, frame.len() as u32, None)
+                    .map_err(fail)?;
+            }
             written += 1;
         }
         if ended {
-            out.flush().map_err(|e| e.to_string())?;
+            let notes = shared.notes.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((at, ts_ns, frame)) = last {
+                let note = notes
+                    .iter()
+                    .find(|note| u32::from(note.interface) == at.interface);
+                let text = note.map(|note| note.text.as_str());
+                out.write_at(at, ts_ns, &frame, frame.len() as u32, text)
+                    .map_err(fail)?;
+            }
+            for note in &*notes {
+                out.comment_on(note.interface.into(), note.ts_ns, &note.text)
+                    .map_err(fail)?;
+            }
+            out.flush().map_err(fail)?;
             return Ok(written);
         }
         let _ = poll(&mut [PollFd::new(&shared.ready, PollFlags::IN)], None);
@@ -225,12 +258,27 @@ impl Recordings {
         (0..).map(move |interface| Tap { recording, interface })
     }
 
+    /// Returns the interfaces of a recording and the ports that they are.
+    pub(crate) fn interfaces(&self, id: RecordId, ports: &[Port]) -> Vec<(u16, usize)> {
+        let Some(recording) = self.place(id) else {
+            return Vec::new();
+        };
+        let taps = ports.iter().enumerate().flat_map(|(number, port)| {
+            let ours = port.recorded.iter().filter(move |tap| tap.recording == recording);
+            ours.map(move |tap| (tap.interface, number))
+        });
+        taps.collect()
+    }
+
+    fn place(&self, id: RecordId) -> Option<usize> {
+        self.0
+            .iter()
+            .position(|r| r.as_ref().is_some_and(|(other, _)| *other == id))
+    }
+
     /// Takes a recorder out; `ports` are those that may still name it.
     pub(crate) fn remove(&mut self, id: RecordId, ports: &mut [Port]) -> Option<Recorder> {
-        let recording = self
-            .0
-            .iter()
-            .position(|r| r.as_ref().is_some_and(|(other, _)| *other == id))?;
+        let recording = self.place(id)?;
         for port in ports {
             port.recorded.retain(|tap| tap.recording != recording);
         }

@@ -3,6 +3,9 @@
 
 mod support;
 
+use std::fs::File;
+use std::io::BufReader;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use support::impair::{MS, delay, ready};
@@ -11,6 +14,7 @@ use support::{PASS, frame, port, stage, wait_for};
 use vnet_datapath::{Direction, EngineError, LineAt, Pipeline, Place};
 use vnet_impair::{Impairment, Rate, key};
 use vnet_packet::gso::Offload;
+use vnet_packet::pcap;
 
 const KEY: [u8; 32] = [7; 32];
 
@@ -172,4 +176,49 @@ fn a_line_stands_between_the_plugins_of_two_devices_on_one_wire() {
     wire.set_line(LineAt::From(0), KEY, None).unwrap();
     assert_eq!(wait_for("frame at b", || eb.pop()), frame(2, 1));
     assert_eq!(wire.detach(id).unwrap().packets_in, 1);
+}
+
+#[test]
+fn a_capture_ends_with_what_the_lines_at_its_port_did() {
+    let path = std::env::temp_dir().join(format!("vnet-lines-{}.pcapng", std::process::id()));
+    let ((a, mut ea), (b, mut eb)) = (port("a"), port("b"));
+    let wire = Pipeline::wire(a, b).unwrap();
+    wire.set_line(LineAt::From(0), KEY, delay(10)).unwrap();
+    let id = wire.record_many(&[(0, "a".to_owned())], &path).unwrap();
+    for n in 0..20 {
+        assert!(ea.push(&frame(2, n), Offload::default()));
+    }
+    for n in 0..20 {
+        assert_eq!(wait_for("frame at b", || eb.pop()), frame(2, n));
+    }
+    assert_eq!(wire.stop_record(id).unwrap().frames, 20);
+
+    let mut reader = pcap::Reader::open(BufReader::new(File::open(&path).unwrap())).unwrap();
+    let (mut bytes, mut comments) = (Vec::new(), Vec::new());
+    while let Some(record) = reader.next(&mut bytes).unwrap() {
+        comments.push(record.comment);
+    }
+    let last = comments.pop().flatten().unwrap();
+    for told in [
+        "in: asked delay 10ms; 20 frames in, 20 out; delay asked p50 ",
+        "; delay realised p50 ",
+        "; loss asked 0.000 % realised 0.000 %; queue at most 0 packets, 0 bytes",
+    ] {
+        assert!(last.contains(told), "{told} in {last}");
+    }
+    assert!(!last.contains("out: "), "there is no line that way: {last}");
+    assert_eq!(comments, vec![None; 19]);
+
+    let tshark = Command::new("tshark")
+        .args(["-n", "-T", "fields", "-e", "frame.comment", "-r"])
+        .arg(&path)
+        .output();
+    match tshark {
+        Ok(told) => {
+            let told = String::from_utf8_lossy(&told.stdout).into_owned();
+            assert!(told.contains(&last), "{told}");
+        }
+        Err(_) => eprintln!("skipped in part: tshark is not installed; hint: apt-get install tshark"),
+    }
+    std::fs::remove_file(&path).unwrap();
 }

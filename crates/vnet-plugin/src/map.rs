@@ -111,30 +111,21 @@ impl<const KEY: usize, const VALUE: usize, const CAPACITY: usize> Map<KEY, VALUE
     /// Returns the value of a key.
     #[inline]
     pub fn get(&'static self, key: &[u8; KEY]) -> Option<[u8; VALUE]> {
-        self.0.with(|table| {
-            let at = table.find(key)?;
-            let slot = &table.slots[at];
-            (slot.state == slot_state::USED).then_some(slot.value.0)
-        })
+        // SAFETY: no code of the plugin's runs in there.
+        unsafe {
+            self.0.briefly(|table| {
+                let at = table.find(key)?;
+                let slot = &table.slots[at];
+                (slot.state == slot_state::USED).then_some(slot.value.0)
+            })
+        }
     }
 
     /// Sets the value of a key; false, and nothing changes, when every slot is taken by others.
     #[inline]
     pub fn insert(&'static self, key: &[u8; KEY], value: [u8; VALUE]) -> bool {
-        self.0.with(|table| {
-            let Some(at) = table.find(key) else {
-                return false;
-            };
-            let slot = &mut table.slots[at];
-            if slot.state != slot_state::USED {
-                table.header.count += 1;
-                slot.state = slot_state::USED;
-                slot.hash = fnv1a(key);
-                slot.key = Padded(*key);
-            }
-            slot.value = Padded(value);
-            true
-        })
+        // SAFETY: no code of the plugin's runs in there.
+        unsafe { self.0.briefly(|table| table.insert(key, value)) }
     }
 
     /// Removes the keys that `keep` answers false for.
@@ -181,7 +172,8 @@ impl<const KEY: usize, const VALUE: usize, const CAPACITY: usize> Map<KEY, VALUE
     #[inline]
     #[must_use]
     pub fn len(&'static self) -> usize {
-        self.0.with(|table| table.header.count as usize)
+        // SAFETY: no code of the plugin's runs in there.
+        unsafe { self.0.briefly(|table| table.header.count as usize) }
     }
 
     /// Says whether there is no key.
@@ -211,6 +203,22 @@ impl<const KEY: usize, const VALUE: usize, const CAPACITY: usize> Map<KEY, VALUE
 }
 
 impl<const KEY: usize, const VALUE: usize, const CAPACITY: usize> Table<KEY, VALUE, CAPACITY> {
+    #[inline(always)]
+    fn insert(&mut self, key: &[u8; KEY], value: [u8; VALUE]) -> bool {
+        let Some(at) = self.find(key) else {
+            return false;
+        };
+        let slot = &mut self.slots[at];
+        if slot.state != slot_state::USED {
+            self.header.count += 1;
+            slot.state = slot_state::USED;
+            slot.hash = fnv1a(key);
+            slot.key = Padded(*key);
+        }
+        slot.value = Padded(value);
+        true
+    }
+
     /// Returns the slot a key is in, or else the free one it would be put into.
     ///
     /// A key that was found lately is looked for where it was, which spares its hash.
@@ -222,7 +230,9 @@ impl<const KEY: usize, const VALUE: usize, const CAPACITY: usize> Table<KEY, VAL
         if slot.key.0 == *key && slot.state == slot_state::USED {
             return Some(at);
         }
-        let found = self.search(key)?;
+        // By way of a copy, so that the key itself need not lie in memory.
+        let copy = *key;
+        let found = self.search(&copy)?;
         self.hints[kind] = found as u32;
         Some(found)
     }

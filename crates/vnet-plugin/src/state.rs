@@ -35,6 +35,17 @@ impl<T: Clone + Send + Sync + 'static> State<T> {
         self.0.with(f)
     }
 
+    /// Does what [`with`](State::with) does for code that uses no state itself: in a guest nothing is written to say that
+    /// the value is in use.
+    ///
+    /// # Safety
+    /// `f` uses no state.
+    #[inline(always)]
+    pub(crate) unsafe fn briefly<R>(&'static self, f: impl FnOnce(&mut T) -> R) -> R {
+        // SAFETY: the caller vouches for `f`.
+        unsafe { self.0.briefly(f) }
+    }
+
     /// Returns a copy of the value.
     ///
     /// # Panics
@@ -44,7 +55,8 @@ impl<T: Clone + Send + Sync + 'static> State<T> {
     where
         T: Copy,
     {
-        self.with(|value| *value)
+        // SAFETY: copying a value uses no state.
+        unsafe { self.briefly(|value| *value) }
     }
 
     /// Sets the value.
@@ -78,6 +90,18 @@ mod place {
                 Err(_) => core::arch::wasm32::unreachable(),
             }
         }
+
+        /// # Safety
+        /// As that of `State::briefly`.
+        #[inline(always)]
+        pub unsafe fn briefly<R>(&'static self, f: impl FnOnce(&mut T) -> R) -> R {
+            // SAFETY: the reference is gone before anything else has one.
+            if unsafe { self.0.try_borrow_unguarded() }.is_err() {
+                core::arch::wasm32::unreachable();
+            }
+            // SAFETY: nobody has the value, as was just seen, and `f` does not ask for it.
+            f(unsafe { &mut *self.0.as_ptr() })
+        }
     }
 }
 
@@ -108,6 +132,12 @@ mod place {
                 initial,
                 _distinct: 0,
             }
+        }
+
+        /// # Safety
+        /// None: it is a guest's.
+        pub unsafe fn briefly<R>(&'static self, f: impl FnOnce(&mut T) -> R) -> R {
+            self.with(f)
         }
 
         pub fn with<R>(&'static self, f: impl FnOnce(&mut T) -> R) -> R {

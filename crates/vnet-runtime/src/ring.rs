@@ -185,25 +185,29 @@ impl Ring {
     #[inline]
     fn show(&mut self, frames: &[Frame]) -> Option<u64> {
         let Layout { slot, .. } = self.layout;
-        let most = (slot - HEADROOM) as i64;
         let same = u32::from(self.port) | u32::from(self.flags) << 16;
-        let mut place = HEADROOM as u64;
-        let (mut odd, mut wrong, mut bytes) = (0_u32, 0_i64, 0_i64);
+        // Where a frame starts and, in the upper half, the least length; what is above that, there, at the most.
+        let (mut least, most) = (HEADROOM as u64 | 1 << 32, ((slot - HEADROOM) as u64 - 1) << 32);
+        let (mut above, mut beyond, mut bytes) = (0_u64, 0_u64, 0_u32);
+        let (mut some, mut all, mut odd) = (0_u32, u32::MAX, 0_u32);
         let descs = self.image.bytes_mut().as_chunks_mut::<DESC_SIZE>().0;
         for (frame, desc) in frames.iter().zip(descs) {
-            // The length alone where the frame starts where it should; else more than any length.
-            let found = u64::from(frame.off) | u64::from(frame.len) << 32;
-            let len = found.wrapping_sub(place).rotate_right(32) as i64;
-            // What is below 0 sets the top bit.
-            wrong |= len.wrapping_sub(1) | most.wrapping_sub(len);
+            // The lower half is 0 where the frame starts where it should. What is below 0 sets the top bit.
+            let more = (u64::from(frame.off) | u64::from(frame.len) << 32).wrapping_sub(least);
+            above |= more;
+            beyond |= most.wrapping_sub(more);
+            bytes = bytes.wrapping_add(frame.len);
             let found = u32::from(frame.port) | u32::from(frame.flags) << 16;
-            odd |= (found ^ same) | u32::from(frame.gso_size) | frame.mark;
-            bytes = bytes.wrapping_add(len);
+            some |= found;
+            all &= found;
+            odd |= u32::from(frame.gso_size) | frame.mark;
             desc[LEN..LEN + 4].copy_from_slice(&frame.len.to_le_bytes());
             desc[TIME..].copy_from_slice(&frame.ts_ns.to_le_bytes());
-            place = place.wrapping_add(slot as u64);
+            least = least.wrapping_add(slot as u64);
         }
-        (wrong >= 0 && odd == 0).then_some(bytes as u64)
+        let placed = above as u32 == 0 && (above | beyond) >> 63 == 0;
+        // Frames that are placed lie in one memory, so their lengths add up to less than 32 bits hold.
+        (placed && some == same && all == same && odd == 0).then_some(u64::from(bytes))
     }
 
     /// Says of a run of descriptors whether the guest let all frames pass and changed nothing.

@@ -213,7 +213,7 @@ fn fast_forms_take_super_frames_and_whole_batches() {
     ] {
         let traits = stage(name, json!({})).traits();
         // Slots for super-frames beyond 64 KiB are fewer.
-        let batch = if traits.max_frame >= 180_000 { 40 } else { 64 };
+        let batch = 64;
         assert!(
             traits.gso && traits.csum && traits.batch == batch && traits.max_frame >= 65_664,
             "{name}: {traits:?}"

@@ -1,4 +1,5 @@
 //! Prints what a stage costs per frame; run with `cargo test --release --workspace --test speed -- --ignored --nocapture`.
+//! `ONLY=drop_bcast` takes the rows whose names hold that text, `ROUNDS` another number of rounds than 31.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod support;
@@ -71,12 +72,12 @@ impl Bench {
         (cpu_ns() - begun) as f64 / (runs * self.template.len()) as f64
     }
 
-    /// The least and the median of 31 rounds.
-    fn cost(&mut self) -> (f64, f64) {
+    /// The least and the median of some rounds.
+    fn cost(&mut self, rounds: usize) -> (f64, f64) {
         let runs = 64_000 / self.template.len();
-        let mut rounds: Vec<f64> = (0..31).map(|_| self.round(runs)).collect();
+        let mut rounds: Vec<f64> = (0..rounds).map(|_| self.round(runs)).collect();
         rounds.sort_by(f64::total_cmp);
-        (rounds[0], rounds[15])
+        (rounds[0], rounds[rounds.len() / 2])
     }
 }
 
@@ -132,8 +133,11 @@ fn nanoseconds_per_frame() {
         ("simple that passes, 64 of 1500 B", &pass, 64, 1500),
         ("simple that passes, 1 of 64 B", &pass, 1, 64),
     ];
-    for (what, module, n, len) in rows {
-        let (least, median) = Bench::new(module, n, len).cost();
+    let rounds = std::env::var("ROUNDS").map_or(31, |rounds| rounds.parse().unwrap());
+    // Only the rows whose names hold this text, where it is given.
+    let only = std::env::var("ONLY").unwrap_or_default();
+    for (what, module, n, len) in rows.into_iter().filter(|row| row.0.contains(&only)) {
+        let (least, median) = Bench::new(module, n, len).cost(rounds);
         println!("{least:8.2} {median:8.2} ns per frame, least and median  {what}");
     }
 }

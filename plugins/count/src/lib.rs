@@ -26,8 +26,6 @@ static OTHER: Counter = Counter::new("other");
 /// Counts frames by protocol.
 #[plugin(
     gso, csum,
-    // A slot holds a frame of a BIG TCP link, and so fewer slots fit a plugin's memory.
-    ring_len = 80, slot_len = 180_544,
     layers = ["l2", "l3"],
     counters = [
         "bytes", "broadcast", "multicast", "vlan", "arp", "ipv4", "ipv6",

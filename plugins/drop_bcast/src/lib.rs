@@ -16,8 +16,6 @@ fn configure(config: &Config<'_>) -> Result<(), &'static str> {
 /// Drops Ethernet broadcasts.
 #[plugin(
     gso, csum, pure,
-    // A slot holds a frame of a BIG TCP link, and so fewer slots fit a plugin's memory.
-    ring_len = 80, slot_len = 180_544,
     layers = ["l2"],
     reasons = {1: "broadcast"},
     config = r#"{

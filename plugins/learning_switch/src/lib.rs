@@ -23,9 +23,10 @@ const AGEING: i64 = 300;
 const SECOND_NS: u64 = 1_000_000_000;
 /// How often a full table is searched for stations to forget, in nanoseconds.
 const SWEEP_NS: u64 = 1_000_000_000;
-/// First five bytes of the addresses that no bridge forwards; the sixth is 1 to 15. With 0 it is the bridge group address, which a
-/// bridge without spanning tree passes on, as Linux does (net/bridge/br_input.c).
-const LINK_LOCAL_BLOCK: [u8; 5] = [0x01, 0x80, 0xc2, 0x00, 0x00];
+/// The addresses that no bridge forwards, 01:80:c2:00:00:01 to 0f, as [`addresses`] gives them. The first of the block is the bridge
+/// group address, which a bridge without spanning tree passes on, as Linux does (net/bridge/br_input.c).
+const LINK_LOCAL_BLOCK: u64 = 0x0000_00c2_8001;
+const LINK_LOCAL_MASK: u64 = 0xf0ff_ffff_ffff;
 
 /// An address and its VLAN.
 type Station = [u8; 8];
@@ -67,17 +68,18 @@ fn learning_switch(pkt: &mut Packet) -> Verdict {
     }
     let (port, now) = (pkt.port(), pkt.ts_ns());
     let frame = pkt.frame();
-    if frame.len() < HEADER {
+    let Some(header) = frame.first_chunk::<HEADER>() else {
         return Verdict::DropFor(RUNT);
-    }
+    };
+    let [to, from] = addresses(header);
     let vlan = vlan(frame);
-    if let Some(from) = station(&frame[6..12], vlan) {
+    if let Some(from) = station(from, vlan) {
         learn(&from, port, now);
     }
-    if frame[..5] == LINK_LOCAL_BLOCK && (1..16).contains(&frame[5]) {
+    if to & LINK_LOCAL_MASK == LINK_LOCAL_BLOCK && to != LINK_LOCAL_BLOCK {
         return Verdict::DropFor(LINK_LOCAL);
     }
-    match station(&frame[..6], vlan).and_then(|to| port_of(&to, now)) {
+    match station(to, vlan).and_then(|to| port_of(&to, now)) {
         Some(out) if out == port => Verdict::DropFor(SAME_PORT),
         Some(out) => Verdict::Redirect(out),
         None => Verdict::Flood,
@@ -94,15 +96,17 @@ fn vlan(frame: &[u8]) -> u16 {
     }
 }
 
+/// Returns receiver and sender as numbers, the first octet lowest: one read for each.
+fn addresses(header: &[u8; HEADER]) -> [u64; 2] {
+    let [to @ .., _, _, _, _, _, _] = *header;
+    let [_, _, _, _, _, _, from @ ..] = *header;
+    [to, from].map(|octets| u64::from_le_bytes(octets) & 0xffff_ffff_ffff)
+}
+
 /// `None` for group addresses and for all zeros, which no station has.
-fn station(mac: &[u8], vlan: u16) -> Option<Station> {
-    if mac[0] & 1 != 0 || mac.iter().all(|octet| *octet == 0) {
-        return None;
-    }
-    let mut station = [0; 8];
-    station[..6].copy_from_slice(mac);
-    station[6..].copy_from_slice(&vlan.to_be_bytes());
-    Some(station)
+fn station(mac: u64, vlan: u16) -> Option<Station> {
+    let station = mac | u64::from(vlan.to_be()) << 48;
+    (mac & 1 == 0 && mac != 0).then_some(station.to_le_bytes())
 }
 
 fn learn(from: &Station, port: u16, now: u64) {

@@ -6,7 +6,7 @@ use super::delayed::Delayed;
 use super::{Forwarder, Parcel, mark};
 use crate::cause::Cause;
 use crate::deadlines::Deadlines;
-use crate::frame::{Accepts, HEADROOM, Meta};
+use crate::frame::{Accepts, FRAME_MAX, HEADROOM, Meta};
 use crate::path::{End, Shape, crossing, reaching};
 use crate::store::{Block, Store};
 
@@ -191,6 +191,21 @@ impl Forwarder {
         Some(seated.line.stats(now))
     }
 
+    /// Says, for a capture of a port, what the lines at it did so far; `None` where there is none.
+    pub(crate) fn line_note(&mut self, port: usize, now: u64) -> Option<String> {
+        let out = match self.places.shape {
+            Shape::Switch => Some(LineAt::To(port)),
+            Shape::Wire => Some(LineAt::From(1 - port)),
+            Shape::Lone(_) => None,
+        };
+        let lines = [("in", Some(LineAt::From(port))), ("out", out)];
+        let notes: Vec<String> = lines
+            .into_iter()
+            .filter_map(|(way, at)| Some(format!("{way}: {}", self.line_stats(at?, now)?)))
+            .collect();
+        (!notes.is_empty()).then(|| notes.join("\n"))
+    }
+
     /// Has a frame enter a line, complete and in wire size.
     pub(super) fn enter(&mut self, line: usize, bytes: &mut [u8], off: usize, len: usize, parcel: Parcel) {
         self.catch_up(&parcel);
@@ -326,9 +341,18 @@ impl Forwarder {
         self.carry_outcomes(onward);
     }
 
-    /// Carries on what a line let go.
+    /// Carries on what a line let go: several frames by way of memory they share, from where they are written together.
     fn carry_outcomes(&mut self, onward: usize) {
         let mut outcomes = std::mem::take(&mut self.lines.outcomes);
+        let mut own = std::mem::take(&mut self.scratch.own);
+        // Where timestamps are the clock this may happen while frames lie there.
+        let slots = if outcomes.len() > 1 && !self.lines.is_virtual {
+            own.slots
+        } else {
+            0
+        };
+        let outer = self.scratch.outbox.open(&own.bytes);
+        let mut slot = 0;
         for outcome in outcomes.drain(..) {
             match outcome {
                 Outcome::Dropped { frame, why } => {
@@ -353,12 +377,27 @@ impl Forwarder {
                     frame.parcel.ts_ns = self.now;
                     frame.parcel.meta.arrived_ns = asked.min(self.now);
                     for _ in 0..copies {
-                        self.step(onward, 1, &mut frame.block, HEADROOM, frame.len, frame.parcel);
+                        if slot == slots || frame.len > FRAME_MAX {
+                            self.post(&mut own.bytes);
+                            slot = 0;
+                        }
+                        if slots == 0 || frame.len > FRAME_MAX {
+                            self.step(onward, 1, &mut frame.block, HEADROOM, frame.len, frame.parcel);
+                            continue;
+                        }
+                        let at = slot * own.stride + HEADROOM;
+                        slot += 1;
+                        own.bytes[at..at + frame.len]
+                            .copy_from_slice(&frame.block[HEADROOM..HEADROOM + frame.len]);
+                        self.step(onward, 1, &mut own.bytes, at, frame.len, frame.parcel);
                     }
                     self.lines.store.give(frame.block);
                 }
             }
         }
+        self.post(&mut own.bytes);
+        self.scratch.outbox.close(outer);
+        self.scratch.own = own;
         self.lines.outcomes = outcomes;
     }
 

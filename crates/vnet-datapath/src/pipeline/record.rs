@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::Pipeline;
+use crate::carried::Carried;
 use crate::error::EngineError;
 use crate::port::PortInfo;
-use crate::record::{Interface, RecordId, Recorded, Recorder};
+use crate::record::{Interface, Note, RecordId, Recorded, Recorder};
 
 impl Pipeline {
     /// Copies every frame that crosses a port, as it arrives and as it leaves, to a pcapng file.
@@ -28,11 +29,13 @@ impl Pipeline {
     /// [`EngineError::Capture`] when the file could not be written, [`EngineError::Ended`].
     pub fn stop_recording(&self, port: usize) -> Result<Option<Recorded>, EngineError> {
         let recorder = self.ask(move |worker| {
-            worker
+            let recorder = worker
                 .forwarder
                 .ports
                 .get_mut(port)
-                .and_then(|p| p.recorder.take())
+                .and_then(|p| p.recorder.take())?;
+            recorder.set_notes(notes(worker, &[(0, port)]));
+            Some(recorder)
         })?;
         recorder.map(Recorder::finish).transpose()
     }
@@ -74,8 +77,15 @@ impl Pipeline {
     /// [`EngineError::Ended`].
     pub fn stop_record(&self, id: RecordId) -> Result<Recorded, EngineError> {
         let recorder = self.ask(move |worker| {
+            let interfaces = worker
+                .forwarder
+                .recordings
+                .interfaces(id, &worker.forwarder.ports);
+            let notes = notes(worker, &interfaces);
             let forwarder = &mut worker.forwarder;
-            forwarder.recordings.remove(id, &mut forwarder.ports)
+            let recorder = forwarder.recordings.remove(id, &mut forwarder.ports)?;
+            recorder.set_notes(notes);
+            Some(recorder)
         })?;
         recorder
             .ok_or_else(|| EngineError::NoSuchRecording {
@@ -83,6 +93,20 @@ impl Pipeline {
             })?
             .finish()
     }
+}
+
+/// What a capture says of the impaired links at its ports.
+fn notes(worker: &mut Carried, interfaces: &[(u16, usize)]) -> Vec<Note> {
+    let ts_ns = worker.now();
+    let note = |(interface, port): &(u16, usize)| {
+        let text = worker.forwarder.line_note(*port, ts_ns)?;
+        Some(Note {
+            interface: *interface,
+            ts_ns,
+            text,
+        })
+    };
+    interfaces.iter().filter_map(note).collect()
 }
 
 fn interface(info: &PortInfo, name: &str) -> Interface {

@@ -1,71 +1,35 @@
 //! Where frames enter and leave the engine.
 
 mod bare;
+mod counters;
+mod info;
 mod memory;
 mod outbox;
 mod packet;
 mod replay;
 mod tap;
+mod write;
 
-use std::collections::BTreeMap;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::io::Errno;
-use serde::Serialize;
-use vnet_packet::Layer;
 use vnet_packet::gso::Offload;
 use vnet_sys::packet::PacketSocket;
-use vnet_sys::uring::Written;
 
+pub(crate) use counters::Counters;
+pub use counters::PortStats;
+pub use info::PortInfo;
 pub use memory::MemoryEnd;
 pub(crate) use outbox::Outbox;
-use outbox::Pending;
 pub use replay::Change;
 pub(crate) use replay::{REMEMBERED, Replay};
 
-use crate::cause::{Cause, Causes};
 use crate::clock::Clock;
 use crate::error::EngineError;
-use crate::frame::{Accepts, BIG_FRAME_MAX, FRAME_MAX, Got, L2_OVERHEAD, Landing};
+use crate::frame::{Accepts, BIG_FRAME_MAX, FRAME_MAX, Got, Landing};
 use crate::record::{Recorder, Recordings, Tap};
 use crate::stage::StageBox;
-
-/// What the engine must know of a device to carry its frames.
-#[derive(Clone, Debug)]
-pub struct PortInfo {
-    /// The interface's name, for messages and counters.
-    pub name: String,
-    /// Whether frames begin with an Ethernet header.
-    pub layer: Layer,
-    /// Largest layer-3 payload in bytes.
-    pub mtu: u32,
-}
-
-impl PortInfo {
-    /// Refuses a frame that the device's link layer or MTU does not allow.
-    pub(crate) fn check(&self, frame: &[u8]) -> Result<(), EngineError> {
-        let mtu = self.mtu;
-        let (least, overhead, kind) = match self.layer {
-            Layer::L2 => (14, L2_OVERHEAD as usize, "an Ethernet frame has at least 14"),
-            Layer::L3 => (20, 0, "an IP packet has at least 20"),
-        };
-        let most = mtu as usize + overhead;
-        let why = if frame.len() < least {
-            kind.to_owned()
-        } else if frame.len() > most {
-            format!("with an MTU of {mtu} at most {most} fit")
-        } else {
-            return Ok(());
-        };
-        Err(EngineError::BadFrame {
-            port: self.name.clone(),
-            len: frame.len(),
-            why,
-        })
-    }
-}
 
 /// One end of a pipeline: a device's file descriptor with what the engine knows of it.
 ///
@@ -110,38 +74,6 @@ pub(crate) enum Io {
     Replay(Box<Replay>),
     /// The port was taken out of its pipeline; its counters stay.
     Vacant,
-}
-
-/// Numbers of one port, owned by the worker.
-#[derive(Clone, Default, Debug)]
-pub(crate) struct Counters {
-    pub rx_packets: u64,
-    pub rx_bytes: u64,
-    pub tx_packets: u64,
-    pub tx_bytes: u64,
-    pub drops: Causes,
-    pub kernel_drops: u64,
-}
-
-/// What one port has carried since its pipeline began, by value.
-///
-/// Counted in frames as they cross the port: a segmentation-offload frame is one.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct PortStats {
-    /// The port's name.
-    pub name: String,
-    /// Frames read from the device.
-    pub rx_packets: u64,
-    /// Their bytes.
-    pub rx_bytes: u64,
-    /// Frames written to the device.
-    pub tx_packets: u64,
-    /// Their bytes.
-    pub tx_bytes: u64,
-    /// Frames the engine itself dropped here, by cause.
-    pub drops: BTreeMap<String, u64>,
-    /// Frames the kernel dropped before the engine could read them (packet sockets; 0 where only the device counts).
-    pub kernel_drops: u64,
 }
 
 impl Port {
@@ -375,186 +307,6 @@ impl Port {
         }
         for tap in &self.recorded {
             recordings.record(*tap, leaves, frame, offload, ts_ns);
-        }
-    }
-
-    /// Writes the frame at `off`, using the bytes before it for the device's header.
-    ///
-    /// Counts the frame as sent, or its drop.
-    pub(crate) fn send(
-        &mut self,
-        bytes: &mut [u8],
-        off: usize,
-        len: usize,
-        meta: &crate::frame::Meta,
-        ts_ns: u64,
-        recordings: &mut Recordings,
-    ) {
-        let result = self.check(len, &meta.offload).and_then(|()| match &mut self.io {
-            Io::Tap(tap) => tap.send(bytes, off, len, &meta.offload),
-            Io::Packet(packet) => packet.send(bytes, off, len, &meta.offload),
-            Io::Memory(memory) => memory.send(&bytes[off..off + len], &meta.offload, ts_ns),
-            Io::Replay(replay) => replay.send(&bytes[off..off + len], meta, ts_ns),
-            Io::Vacant => Err(Cause::Gone),
-        });
-        self.count(result, &bytes[off..off + len], &meta.offload, ts_ns, recordings);
-    }
-
-    /// Counts a frame that was written, or its drop.
-    fn count(
-        &mut self,
-        result: Result<(), Cause>,
-        frame: &[u8],
-        offload: &Offload,
-        ts_ns: u64,
-        recordings: &mut Recordings,
-    ) {
-        match result {
-            Ok(()) => {
-                self.down = false;
-                self.counters.tx_packets += 1;
-                self.counters.tx_bytes += frame.len() as u64;
-                self.record(recordings, true, frame, offload, ts_ns);
-            }
-            Err(cause) => {
-                if matches!(cause, Cause::Down | Cause::Gone) {
-                    self.fall();
-                }
-                self.counters.drops.add(cause);
-            }
-        }
-    }
-
-    /// Tells whether frames that leave here may be written many at a time, from where they lie.
-    pub(crate) fn is_batched(&self) -> bool {
-        match &self.io {
-            Io::Tap(_) => true,
-            Io::Packet(packet) => !packet.is_bare(),
-            _ => false,
-        }
-    }
-
-    /// Refuses a frame as [`Port::send`] would before it writes, and counts the drop; true when it may be written.
-    pub(crate) fn admit(&mut self, len: usize, offload: &Offload) -> bool {
-        let Err(cause) = self.check(len, offload) else {
-            return true;
-        };
-        if cause == Cause::Gone {
-            self.fall();
-        }
-        self.counters.drops.add(cause);
-        false
-    }
-
-    fn is_tap(&self) -> bool {
-        matches!(self.io, Io::Tap(_))
-    }
-
-    fn tap_fd(&self) -> Option<BorrowedFd<'_>> {
-        match &self.io {
-            Io::Tap(tap) => Some(tap.fd()),
-            _ => None,
-        }
-    }
-
-    /// Counts a frame with its device's header before it that a ring has written, or writes it here.
-    fn send_headed(&mut self, frame: &Pending, written: Written, bytes: &[u8], recordings: &mut Recordings) {
-        let Io::Tap(tap) = &mut self.io else { return };
-        let result = match written {
-            Some(Ok(_)) => Ok(()),
-            // The kernel does not know how to write to a TAP without waiting (before Linux 5.11), or has not looked at it.
-            None | Some(Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::INTR)) => {
-                tap.write(bytes, frame.off, frame.len)
-            }
-            Some(Err(errno)) => Err(tap::write_cause(errno)),
-        };
-        let at = frame.off..frame.off + frame.len;
-        self.count(result, &bytes[at], &frame.offload, frame.ts_ns, recordings);
-    }
-
-    /// Writes those of `frames` that are for this port, `number`, and counts them.
-    fn send_noted(
-        &mut self,
-        number: usize,
-        frames: &mut [Pending],
-        bytes: &mut [u8],
-        recordings: &mut Recordings,
-    ) {
-        let mut from = 0;
-        loop {
-            let is_ours = |p: &Pending| p.port == number && !p.is_done;
-            let Some(next) = frames[from..].iter().position(is_ours) else {
-                return;
-            };
-            from += next;
-            let mut sent = 0;
-            if let Io::Packet(packet) = &mut self.io {
-                sent = packet.send_batch(bytes, frames[from..].iter().filter(|p| is_ours(p)));
-            }
-            if sent == 0 {
-                // What holds this one up is found out, waited for or counted by itself.
-                let one = &mut frames[from];
-                one.is_done = true;
-                let meta = crate::frame::Meta {
-                    offload: one.offload,
-                    ..Default::default()
-                };
-                self.send(bytes, one.off, one.len, &meta, one.ts_ns, recordings);
-            }
-            for one in frames[from..].iter_mut().filter(|p| is_ours(p)).take(sent) {
-                one.is_done = true;
-                let at = one.off..one.off + one.len;
-                self.count(Ok(()), &bytes[at], &one.offload, one.ts_ns, recordings);
-            }
-        }
-    }
-
-    /// Takes note, once, that the device is down or away.
-    fn fall(&mut self) {
-        self.fell |= !self.down;
-        self.down = true;
-    }
-
-    /// Enforces the MTU and the least length, which the kernel does not do for every kind of port.
-    fn check(&self, len: usize, offload: &Offload) -> Result<(), Cause> {
-        // A capture takes frames after its input has ended, too.
-        if matches!(self.io, Io::Replay(_)) {
-            return Ok(());
-        }
-        if self.gone {
-            return Err(Cause::Gone);
-        }
-        let (least, overhead) = match self.info.layer {
-            Layer::L2 => (14, L2_OVERHEAD),
-            Layer::L3 => (20, 0),
-        };
-        let wire = if offload.gso_type == 0 {
-            len as u64
-        } else {
-            u64::from(offload.gso_size) + 28
-        };
-        if len < least {
-            Err(Cause::Runt)
-        } else if wire > u64::from(self.info.mtu) + u64::from(overhead) {
-            Err(Cause::TxOversize)
-        } else {
-            Ok(())
-        }
-    }
-
-    pub(crate) fn stats(&mut self) -> PortStats {
-        if let Io::Packet(packet) = &mut self.io {
-            self.counters.kernel_drops += packet.take_kernel_drops();
-        }
-        let c = &self.counters;
-        PortStats {
-            name: self.info.name.clone(),
-            rx_packets: c.rx_packets,
-            rx_bytes: c.rx_bytes,
-            tx_packets: c.tx_packets,
-            tx_bytes: c.tx_bytes,
-            drops: c.drops.named(),
-            kernel_drops: c.kernel_drops,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod bursts;
 mod histogram;
 mod meter;
+mod note;
 mod series;
 mod stats;
 mod throughput;

@@ -17,6 +17,7 @@ pub(super) mod block {
     /// The packet block that preceded the enhanced one.
     pub const OBSOLETE_PACKET: u32 = 2;
     pub const SIMPLE_PACKET: u32 = 3;
+    pub const INTERFACE_STATISTICS: u32 = 5;
     pub const ENHANCED_PACKET: u32 = 6;
     /// Type and total length, and the total length again behind the body.
     pub const FRAMING: u32 = 12;

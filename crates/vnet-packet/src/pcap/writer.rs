@@ -111,6 +111,24 @@ impl<W: Write> Writer<W> {
         Ok(self.interfaces - 1)
     }
 
+    /// Writes what is to be said of an interface after its last frame, as the comment of its statistics; a pcap file has no
+    /// place for it.
+    ///
+    /// # Errors
+    /// [`CaptureError`] where the writer refuses, or the comment is longer than 65,535 bytes.
+    pub fn comment_on(&mut self, interface: u32, ts_ns: u64, comment: &str) -> Result<(), CaptureError> {
+        if self.format == Format::Classic {
+            return Ok(());
+        }
+        self.block(block::INTERFACE_STATISTICS, |body| {
+            body.extend(interface.to_le_bytes());
+            body.extend(((ts_ns >> 32) as u32).to_le_bytes());
+            body.extend((ts_ns as u32).to_le_bytes());
+            put_option(body, option::COMMENT, comment.as_bytes(), "a comment")?;
+            put_option(body, option::END, b"", "the end of options")
+        })
+    }
+
     /// Starts a pcap file with nanoseconds.
     ///
     /// Frames are cut off at `snaplen` bytes; 0 means never.
