@@ -20,6 +20,10 @@ pub struct Difference {
 }
 
 impl Difference {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "texts and numbers are handed over alike"
+    )]
     pub(crate) fn new(field: impl Into<String>, expected: impl ToString, found: impl ToString) -> Difference {
         Difference {
             field: field.into(),

@@ -26,6 +26,10 @@ pub(crate) fn fields(frame: &[u8], layer: Layer) -> (Vec<Field>, &[u8]) {
 struct Fields(Vec<Field>);
 
 impl Fields {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "texts and numbers are handed over alike"
+    )]
     fn add(&mut self, name: &str, value: impl ToString) {
         self.0.push(Field {
             name: name.to_owned(),

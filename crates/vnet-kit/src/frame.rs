@@ -178,11 +178,11 @@ impl FrameSpec {
         let (segment, protocol) = self.segment()?;
         let total =
             u16::try_from(20 + segment.len()).map_err(|_| "the packet is longer than 65,535 bytes")?;
-        if ip.fragment_offset % 8 != 0 {
+        if !ip.fragment_offset.is_multiple_of(8) {
             return Err("ipv4.fragment_offset is in bytes, a multiple of 8".into());
         }
-        let fragment =
-            u16::from(ip.dont_fragment) << 14 | u16::from(ip.more_fragments) << 13 | ip.fragment_offset / 8;
+        let (dont, more) = (u16::from(ip.dont_fragment), u16::from(ip.more_fragments));
+        let fragment = (dont << 14) | (more << 13) | (ip.fragment_offset / 8);
         let mut bytes = vec![0x45, ip.tos];
         bytes.extend(total.to_be_bytes());
         bytes.extend(ip.id.to_be_bytes());

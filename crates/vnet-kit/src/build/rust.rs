@@ -102,7 +102,7 @@ fn module(messages: &str) -> Option<PathBuf> {
                 .find(|file| file.ends_with(".wasm"))?;
             Some(PathBuf::from(wasm))
         })
-        .last()
+        .next_back()
 }
 
 enum Compiler {
