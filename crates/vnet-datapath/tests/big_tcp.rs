@@ -3,18 +3,19 @@
 
 mod support;
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use support::lan::{Lan, NODE_END, can_run};
 use vnet_datapath::{Direction, LinkSide, Place};
 use vnet_packet::{Layer, checksum};
-use vnet_runtime::{LoadOptions, Module, Source, Stage, StageOptions};
+use vnet_runtime::Stage;
 use vnet_sys::{PacketOptions, PacketSocket, RecvSlot, VnetHdr, vnet_hdr};
 
 const MSS: u16 = 1448;
 const PAYLOAD: usize = 179_000;
 const HEADERS: usize = 54;
+/// Passes a frame.
+const PASSES: &str = "(i32.store8 offset=12 (local.get $d) (i32.const 0))";
 
 /// A frame to everybody, with the total length 0 that the kernel writes into such frames.
 fn giant() -> (VnetHdr, Vec<u8>) {
@@ -87,20 +88,6 @@ fn lengths(lan: &Lan) -> Vec<usize> {
     lengths
 }
 
-fn count() -> Stage {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/shipped/count.wasm");
-    let options = LoadOptions {
-        cache: false,
-        ..LoadOptions::default()
-    };
-    let module = Module::load(&Source::File(file), &options).unwrap();
-    let options = StageOptions {
-        ports: 2,
-        ..StageOptions::default()
-    };
-    Stage::new(&module, options).unwrap()
-}
-
 fn through(stage: Option<Stage>) -> Vec<usize> {
     let lan = Lan::big(2);
     if let Some(stage) = stage {
@@ -128,14 +115,15 @@ fn a_giant_crosses_a_switch_whole() {
 #[test]
 fn a_plugin_whose_slots_hold_it_sees_it_whole() {
     if can_run() {
-        assert_eq!(through(Some(count())), [PAYLOAD]);
+        let passes = support::batch_with_slots(180_544, 3, PASSES);
+        assert_eq!(through(Some(support::stage(&passes, 2))), [PAYLOAD]);
     }
 }
 
 #[test]
 fn it_is_cut_into_super_frames_at_the_door_of_a_plugin_with_slots_of_64_kib() {
     if can_run() {
-        let passes = support::batch(3, "(i32.store8 offset=12 (local.get $d) (i32.const 0))");
+        let passes = support::batch(3, PASSES);
         let lengths = through(Some(support::stage(&passes, 2)));
         assert_eq!(lengths.len(), 3);
         assert!(

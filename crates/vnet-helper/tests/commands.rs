@@ -319,12 +319,12 @@ fn second_process_body() {
             child.wait(None).unwrap();
         }
         Ok("foreground") => {
-            let python = "import signal, sys\n\
+            let python = "import signal, sys, time\n\
                 def interrupted(*_): print('interrupted', flush=True); sys.exit(7)\n\
                 signal.signal(signal.SIGINT, interrupted)\n\
                 print('asked', flush=True)\n\
                 print('heard ' + input(), flush=True)\n\
-                signal.pause()\n";
+                while True: time.sleep(0.01)\n";
             let child = start(Command::new(["python3", "-c", python]));
             println!("ended {:?}", child.wait(Some(LONG)).unwrap());
         }

@@ -74,9 +74,17 @@ pub fn settled(pipeline: &Pipeline, came: u64) -> PipelineStats {
 
 /// A batch plugin with a ring of 8 and slots of 68 KiB that takes super-frames and partial sums; `body` sees each descriptor as `$d`.
 pub fn batch(info_flags: u8, body: &str) -> String {
+    batch_with_slots(69_632, info_flags, body)
+}
+
+/// The same with slots of another length, in bytes.
+pub fn batch_with_slots(slot: u32, info_flags: u8, body: &str) -> String {
+    let arena_len = 8 * slot;
+    let pages = 1 + arena_len.div_ceil(65_536);
+    let [a, b, c, d] = arena_len.to_le_bytes();
     format!(
-        r#"(module (memory (export "memory") 16)
-  (data (i32.const 1024) "VNET\01\00\00\00\28\00\00\00\08\00\00\00\00\08\00\00\00\10\00\00\00\80\08\00\{info_flags:02x}\00\00\00")
+        r#"(module (memory (export "memory") {pages})
+  (data (i32.const 1024) "VNET\01\00\00\00\28\00\00\00\08\00\00\00\00\08\00\00\00\10\00\00\{a:02x}\{b:02x}\{c:02x}\{d:02x}\{info_flags:02x}\00\00\00")
   (func (export "vnet_info") (result i32) (i32.const 1024))
   (func (export "vnet_on_batch") (param $d i32) (param $n i32) (result i32)
     (loop $next
