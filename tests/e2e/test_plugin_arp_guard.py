@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from test_lab_basic import PROLOGUE, program
@@ -19,11 +17,10 @@ for host in (victim, gateway, mallory):
 # Tells each of the two, as answers that nobody asked for and as questions, that the other is at this station.
 POISON = """
 import sys
-sys.path[:0] = sys.argv[5:]
 from scapy.all import ARP, Ether, conf, get_if_hwaddr, sendp
 conf.verb = 0
 own = get_if_hwaddr("eth0")
-for victim_mac, victim, gateway_mac, gateway in (sys.argv[1:5], sys.argv[3:5] + sys.argv[1:3]):
+for victim_mac, victim, gateway_mac, gateway in (sys.argv[1:5], sys.argv[3:] + sys.argv[1:3]):
     for op in (2, 1):
         forged = ARP(op=op, hwsrc=own, psrc=gateway, hwdst=victim_mac, pdst=victim)
         sendp(Ether(src=own, dst=victim_mac) / forged, iface="eth0", count=5)
@@ -31,7 +28,7 @@ print("sent")
 """
 
 def poison():
-    words = [sys.executable, "-c", POISON, victim.mac, victim.ip, gateway.mac, gateway.ip, sys.argv[1]]
+    words = [sys.executable, "-c", POISON, victim.mac, victim.ip, gateway.mac, gateway.ip]
     done = mallory.run(words, timeout=60)
     assert "sent" in done.stdout, done
 
@@ -48,18 +45,9 @@ def until(condition, seconds, what):
 '''
 
 
-def scapys_place() -> str:
-    """Return the directory that Scapy is imported from; skip the test where there is none."""
-    found = importlib.util.find_spec("scapy")
-    if found is None or found.origin is None:
-        pytest.skip("scapy is missing: pip install scapy")
-    return str(Path(found.origin).parent.parent)
-
-
-@pytest.fixture
-def somebody() -> Iterator[Person]:
-    # Scapy lies where root's Python has it.
-    with person("root") as found:
+@pytest.fixture(params=["user", "root"])
+def somebody(request: pytest.FixtureRequest) -> Iterator[Person]:
+    with person(request.param) as found:
         yield found
 
 
@@ -82,7 +70,7 @@ def test_a_live_poisoning_works_without_and_fails_with_the_guard(somebody: Perso
         assert victim.ping(gateway, count=3, timeout=5)
         assert flt.stats.drops["forged"] == 20 and not flt.stats.faults, flt.stats
     """
-    somebody.does(program(PROLOGUE, LAB, source), scapys_place(), timeout=180)
+    somebody.does(program(PROLOGUE, LAB, source), timeout=180)
 
 
 def test_a_configured_binding_holds_when_the_attacker_is_first(somebody: Person) -> None:
@@ -102,4 +90,4 @@ def test_a_configured_binding_holds_when_the_attacker_is_first(somebody: Person)
         mallory.run("ping -c1 -W1 " + victim.ip)
         assert flt.stats.drops["unknown address"] >= 1, flt.stats
     """
-    somebody.does(program(PROLOGUE, LAB, source), scapys_place(), timeout=180)
+    somebody.does(program(PROLOGUE, LAB, source), timeout=180)

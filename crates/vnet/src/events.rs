@@ -150,7 +150,11 @@ pub(crate) fn follow(subject: &Arc<Mutex<Subject>>, reader: EventReader) {
         lost: reader.lost(),
         reader,
     };
-    with_hub(|hub| hub.sources.push(source));
+    with_hub(|hub| {
+        // Lets go of those that have ended, should nobody ever ask.
+        hub.collect();
+        hub.sources.push(source);
+    });
 }
 
 /// Tells once when a device is found deleted.
