@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vnet import _vnet
-from vnet._device import Device
+from vnet._device import Device, native_device
 from vnet._netns import Netns, native_netns
 from vnet._tap import addresses
 
@@ -34,7 +34,7 @@ class Bridge(Device):
         self._own(
             _vnet.make_bridge(
                 name,
-                ports=[port._native for port in ports],
+                ports=[native_device(port, "a bridge") for port in ports],
                 ip=addresses(ip),
                 mac=mac,
                 mtu=mtu,
@@ -54,8 +54,8 @@ class Bridge(Device):
 
     def add(self, device: Device) -> None:
         """Make ``device`` a port, as ``ip link set DEV master NAME`` does."""
-        self._native.add_port(device._native)
+        self._native.add_port(native_device(device, "a bridge"))
 
     def remove(self, device: Device) -> None:
         """Take ``device`` out; raises InvalidValue when it is not a port of this bridge."""
-        self._native.remove_port(device._native)
+        self._native.remove_port(native_device(device, "a bridge"))

@@ -24,7 +24,15 @@ from vnet._vnet import Frame
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["Device"]
+__all__ = ["Device", "native_device"]
+
+
+def native_device(device: object, of: str) -> _vnet.Device:
+    """Return what stands behind ``device``; raises TypeError, naming ``of`` what it was to be a part, for anything else."""
+    if not isinstance(device, Device):
+        by_name = f"; open an interface by its name with vnet.open({device!r})" if isinstance(device, str) else ""
+        raise TypeError(f"{of} takes devices, and {device!r} is a {type(device).__name__}{by_name}")
+    return device._native
 
 
 class Device(Shown):

@@ -9,7 +9,7 @@ from typing import Any, Self, Unpack
 
 from vnet import _lifetime, _logs, _vnet
 from vnet._attachment import Attachment, attach
-from vnet._device import Device
+from vnet._device import Device, native_device
 from vnet._errors import InvalidValue
 from vnet._events import Events
 from vnet._html import Html, faint, mark
@@ -51,7 +51,7 @@ class Wire(Shown):
         asked = changes(impairments, "Wire")
         if seed is not None and not 0 <= seed < 1 << 63:
             raise InvalidValue(f"seed {seed} is not a number from 0 to 2**63 - 1")
-        self._native = _vnet.Wire(a._native, b._native, seed=seed)
+        self._native = _vnet.Wire(native_device(a, "a wire"), native_device(b, "a wire"), seed=seed)
         self._a = a
         self._b = b
         _lifetime.adopt(self)

@@ -82,6 +82,11 @@ def test_a_file_crosses_a_router(net: vnet.Network) -> None:
     transfer(net["h3"], net["h1"], net["h1"].ip6)
 
 
+def test_a_ping_asks_at_least_once(net: vnet.Network) -> None:
+    with pytest.raises(vnet.InvalidValue, match="1 or more"):
+        net["h1"].ping(net["h3"], count=0)
+
+
 def test_a_ping_is_a_value_object(net: vnet.Network) -> None:
     result = net["h1"].ping(net["h3"], count=3, interval=0.01)
     assert result

@@ -136,6 +136,10 @@ def test_a_wire_refuses_what_cannot_be_joined() -> None:
             vnet.Wire(tap, tun)
         with pytest.raises(vnet.InvalidValue, match="two"):
             vnet.Wire(tap, tap)
+        with pytest.raises(TypeError, match=r"""a wire takes devices, and 'tap1' is a str.*vnet\.open\('tap1'\)"""):
+            vnet.Wire(tap, "tap1")  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="a bridge takes devices"):
+            vnet.Bridge("br0", ports=["tap0"])  # type: ignore[list-item]
         # Neither was harmed.
         tap.send(b"\xff" * 60)
         with pytest.raises(vnet.PluginRejected), vnet.Tap("tap1") as other:

@@ -62,6 +62,12 @@ pub(super) fn run(
             format!("give a size up to {MOST}"),
         ));
     }
+    if options.count == 0 {
+        return Err(LabError::bad(
+            "a ping of no echo request asks nothing",
+            "give a count of 1 or more",
+        ));
+    }
     let Ok(count) = u16::try_from(options.count) else {
         return Err(LabError::bad(
             format!("{} echo requests are more than can be told apart", options.count),
