@@ -1,7 +1,7 @@
 //! Header views, checksums, segmentation, one-line summaries and capture files.
 //!
 //! The core needs neither `std` nor an allocator and holds for hosts and WebAssembly guests alike;
-//! the feature `std` (on by default) adds [`summary`] and [`pcap`]. Nothing here panics on any
+//! the feature `std` (on by default) adds [`summary`], [`pcap`] and [`filter`]. Nothing here panics on any
 //! bytes, and nothing in the core allocates.
 //!
 //! - [`wire`]: views that read and write header fields in place.
@@ -32,6 +32,8 @@ mod layer;
 mod prefix;
 
 pub mod checksum;
+#[cfg(feature = "std")]
+pub mod filter;
 pub mod gso;
 #[cfg(feature = "std")]
 pub mod pcap;
