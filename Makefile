@@ -1,4 +1,4 @@
-# make demo | test | bench | lint | fmt | clean
+# make demo | test | bench | fuzz | lint | fmt | clean
 #
 # Everything compiles into one directory outside the clone, with one profile, so that wasmtime is compiled once:
 # set CARGO_TARGET_DIR to choose another.
@@ -25,7 +25,7 @@ PACKAGE_SOURCES := pyproject.toml Cargo.toml Cargo.lock \
 	$(shell find crates build_support python plugins/shipped plugins/include -type f \
 		-not -path '*/_bin/*' -not -path '*/__pycache__/*' -not -name '*.so' 2>/dev/null)
 
-.PHONY: help demo test bench lint fmt clean setup-demo setup-test setup-bench rust-tests plugin-tests python-tests user-python
+.PHONY: help demo test bench fuzz lint fmt clean setup-demo setup-test setup-bench rust-tests plugin-tests python-tests user-python
 
 help:
 	@sed -n '1s/^# //p' Makefile
@@ -64,6 +64,11 @@ bench: setup-bench $(VENV)/.vnet
 	$(CARGO) build --release --locked --quiet --workspace --bins
 	$(BIN)/python tests/bench/bench.py --packets $(CARGO_TARGET_DIR)/release/vnet-bench --place $(CACHE)/bench \
 		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY))
+
+# Random frames for every shipped plugin, SECONDS for each. SEED=2 shows others; PLUGIN=nat is about one.
+fuzz: setup-test
+	VNET_FUZZ_SECONDS=$(or $(SECONDS),60) VNET_FUZZ_SEED=$(or $(SEED),1) \
+		$(CARGO) test --release --workspace --locked --test fuzz -- --nocapture $(if $(PLUGIN),--exact $(PLUGIN))
 
 fmt: $(VENV)/.tools
 	$(CARGO) fmt --all

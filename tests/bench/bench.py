@@ -1,8 +1,8 @@
 """`make bench`: measures, holds every row to its bar, and publishes.
 
 A part measures one number a round for each side: `packets` (vnet-bench, with other people's bridges), `labs` and `links`. A run
-of all parts writes tests/bench/results/VERSION.json, and from it docs/performance.svg and the table of docs/performance.md. It
-exits 1 when a bar was missed, and says which.
+of all parts writes tests/bench/results/VERSION.json, and from it docs/performance.svg and the table of docs/performance.md. One
+of `plugins` writes the figures of docs/plugins and plugins/README.md. It exits 1 when a bar was missed, and says which.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from typing import Any
 
 import machine
 from interval import estimate
+from plugin_rows import publish_plugins
 from publish import compact, name, publish, show
 from rows import GROUPS, Row, add_bills
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-METRICS = ("tcp", "frames", "rtt", "memory", "calls")
+METRICS = ("tcp", "frames", "rtt", "memory", "plugins", "calls")
 PARTS = (*METRICS, "labs", "links")
 Samples = dict[str, dict[str, list[float]]]
 
@@ -104,7 +105,9 @@ def main() -> int:
         parser.error(f"there is no {', '.join(sorted(unknown))}: --only takes {', '.join(PARTS)}")
     kept = HERE / "results" / f"{machine.version()}.json"
     if options.redraw:
-        publish(json.loads(kept.read_text()))
+        report = json.loads(kept.read_text())
+        publish(report)
+        publish_plugins(report)
         return 0
     peers_python = str(options.place / "bin" / "python")
     openvswitch = str(options.place / "openvswitch") if (options.place / "openvswitch").exists() else ""
@@ -128,6 +131,8 @@ def main() -> int:
         file.write_text(compact(report))
     if whole and not options.json:
         publish(report)
+    if not options.json:
+        publish_plugins(report)
     missed = [(group, row) for group in report["groups"] for row in group["rows"] if not row["met"]]
     for group, row in missed:
         print(f"missed: {group['title']}: {name(row)}", file=sys.stderr)

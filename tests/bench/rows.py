@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import plugin_rows
+
 
 @dataclass(frozen=True)
 class Row:
@@ -307,6 +309,12 @@ GROUPS = (
             Row("memory", "arp_guard"),
             Row("memory", "rate_limit"),
         ),
+        "packets",
+    ),
+    Group(
+        "Shipped plugins at their work, in memory, batches of 64",
+        "ns/packet",
+        tuple(Row("plugins", side) for side in plugin_rows.SIDES),
         "packets",
     ),
     Group(

@@ -13,6 +13,7 @@ mod plain;
 mod sides;
 mod traffic;
 mod uring;
+mod work;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -60,6 +61,8 @@ enum Metric {
     Rtt,
     /// Plugins by themselves, ns a packet.
     Memory,
+    /// Shipped plugins at their work, ns a packet.
+    Plugins,
     /// System calls by themselves, ns a frame.
     Calls,
 }
@@ -148,6 +151,15 @@ fn measure(args: &Args) -> Result<Samples> {
             }
             let plugin = args.plugins.join("shipped/drop_bcast.wasm");
             keep("memory", "chain of 8, 1500 B", capture.ns_per_packet(&plugin, 8)?);
+        }
+        if asked(Metric::Plugins) {
+            for row in work::ROWS {
+                keep(
+                    "plugins",
+                    row.name,
+                    work::ns_per_packet(&args.plugins, row, time / 4)?,
+                );
+            }
         }
         if asked(Metric::Calls) {
             for (name, ns) in calls::ns_per_frame()? {
