@@ -139,6 +139,93 @@ VN__INLINE u32 vn_l3_offset(const u8 *p, u32 len, u16 *ethertype) {
   return 0;
 }
 
+/* The header of either version of IP: `at` is 0 where the frame has none that is whole. */
+typedef struct vn_ip {
+  u8 *at;
+  u32 len, header_len; /* from `at` to the frame's end; of the header */
+  u8 version, protocol; /* 4 or 6; of a later fragment the protocol is 0: the ports are in the first */
+} vn_ip;
+
+VN__INLINE vn_ip vn_ipv4(u8 *p, const vn_desc *d) {
+  vn_ip ip = {0, 0, 0, 4, 0};
+  u16 type = VN_ETH_IPV4;
+  u32 at = d->flags & VN_F_L3 ? 0 : vn_l3_offset(p, d->len, &type);
+  if (type != VN_ETH_IPV4 || d->len - at < 20 || p[at] >> 4 != 4) return ip;
+  u32 header = (p[at] & 15) * 4u;
+  if (header < 20 || header > d->len - at) return ip;
+  ip.at = p + at, ip.len = d->len - at, ip.header_len = header;
+  ip.protocol = vn_be16(p + at + 6) & 0x1fff ? 0 : p[at + 9];
+  return ip;
+}
+VN__INLINE vn_ip vn_ipv6(u8 *p, const vn_desc *d) {
+  vn_ip ip = {0, 0, 40, 6, 0};
+  u16 type = VN_ETH_IPV6;
+  u32 at = d->flags & VN_F_L3 ? 0 : vn_l3_offset(p, d->len, &type);
+  if (type != VN_ETH_IPV6 || d->len - at < 40 || p[at] >> 4 != 6) return ip;
+  ip.at = p + at, ip.len = d->len - at, ip.protocol = p[at + 6];
+  return ip;
+}
+
+/* The transport header, 0 where there is none of that protocol: ports at 0 and 2. */
+VN__INLINE u8 *vn_segment(vn_ip ip, u8 protocol, u32 least) {
+  return ip.at && ip.protocol == protocol && ip.len - ip.header_len >= least ? ip.at + ip.header_len : 0;
+}
+VN__INLINE u8 *vn_udp(vn_ip ip) { return vn_segment(ip, 17, 8); }
+VN__INLINE u8 *vn_tcp(vn_ip ip) { return vn_segment(ip, 6, 20); }
+
+/* Which end of a packet. */
+enum { VN_SRC = 0, VN_DST = 1 };
+
+/* The place of an address, 4 or 16 bytes. */
+VN__INLINE u8 *vn_ip_addr(vn_ip ip, int end) { return ip.at + (ip.version == 4 ? 12 + 4 * end : 8 + 16 * end); }
+
+/* The place of the transport checksum; 0 where there is none. */
+VN__INLINE u8 *vn__l4_sum(vn_ip ip) {
+  u8 *seg = ip.at + ip.header_len;
+  u32 rest = ip.len - ip.header_len;
+  if (ip.protocol == 6 && rest >= 20) return seg + 16;
+  if (ip.protocol == 17 && rest >= 8 && (seg[6] | seg[7])) return seg + 6;
+  if (ip.protocol == 58 && rest >= 4) return seg + 2;
+  return 0;
+}
+VN__INLINE void vn__l4_update(const vn_desc *d, vn_ip ip, u8 *sum, u16 before, u16 after) {
+  if (!sum) return;
+  if (d->flags & VN_F_CSUM_PARTIAL) { /* it holds the pseudo-header's sum alone, and that not inverted */
+    vn_put16(sum, (u16)~vn_csum_update16((u16)~vn_be16(sum), before, after));
+    return;
+  }
+  u16 fresh = vn_csum_update16(vn_be16(sum), before, after);
+  vn_put16(sum, fresh == 0 && ip.protocol == 17 ? 0xffff : fresh);
+}
+
+/* These write a field and keep every sum over it right (RFC 1624), partial ones too. */
+VN__INLINE void vn_set_ttl(vn_ip ip, u8 ttl) {
+  if (ip.version == 6) {
+    ip.at[7] = ttl;
+    return;
+  }
+  u16 before = vn_be16(ip.at + 8);
+  ip.at[8] = ttl;
+  vn_put16(ip.at + 10, vn_csum_update16(vn_be16(ip.at + 10), before, vn_be16(ip.at + 8)));
+}
+VN__INLINE void vn_set_addr(const vn_desc *d, vn_ip ip, int end, const u8 *to) {
+  u8 *at = vn_ip_addr(ip, end), *sum = vn__l4_sum(ip);
+  for (u32 i = 0; i < (ip.version == 4 ? 4u : 16u); i += 2) {
+    u16 before = vn_be16(at + i), after = vn_be16(to + i);
+    if (ip.version == 4) vn_put16(ip.at + 10, vn_csum_update16(vn_be16(ip.at + 10), before, after));
+    vn__l4_update(d, ip, sum, before, after);
+    vn_put16(at + i, after);
+  }
+}
+VN__INLINE void vn_set_port(const vn_desc *d, vn_ip ip, int end, u16 to) {
+  if (ip.protocol != 6 && ip.protocol != 17) return;
+  u8 *at = ip.at + ip.header_len + 2 * end;
+  if (ip.len - ip.header_len < 4) return;
+  u16 before = vn_be16(at);
+  vn_put16(at, to);
+  if (!(d->flags & VN_F_CSUM_PARTIAL)) vn__l4_update(d, ip, vn__l4_sum(ip), before, to);
+}
+
 /* clang turns loops and struct copies into calls of these; a plugin that needs none carries none. */
 VN__BEGIN_C
 __attribute__((weak, no_builtin)) void *memmove(void *to, const void *from, __SIZE_TYPE__ n) {
@@ -278,6 +365,90 @@ VN__INLINE vn_desc *vn_append(void) {
     for (; d != end; d++) d->verdict = fn((u8 *)d->off, d);                                                \
     return (i32)(vn__next - end);                                                                          \
   }
+
+/* ---- maps: tables that the host sees by name, and carries over to a fresh instance ---- */
+
+typedef struct vn_map {
+  u8 magic[4]; /* "VMAP" */
+  u32 key_size, value_size, capacity, count;
+  const char *name;
+  u32 name_len, flags;
+  u8 *slots;
+} vn_map;
+VN__ASSERT(sizeof(vn_map) == 36, "layout of vn_map");
+
+#define VN__PAD8(n) (((n) + 7) / 8 * 8)
+#define VN__MAP_SLOT(key, value) (8 + VN__PAD8(key) + VN__PAD8(value))
+
+/* A table of `slots` slots, a power of two; keep it half empty. Name every one in VNET_MAPS(&a, &b). */
+#define VN_MAP(map, key_type, value_type, slots_)                                                          \
+  VN__ASSERT((slots_) > 0 && ((slots_) & ((slots_) - 1)) == 0, "the slots of a map are a power of two");   \
+  static u8 vn__slots_##map[(slots_) * VN__MAP_SLOT(sizeof(key_type), sizeof(value_type))]                 \
+      __attribute__((aligned(8)));                                                                         \
+  static vn_map map = {{'V', 'M', 'A', 'P'}, sizeof(key_type), sizeof(value_type), (slots_), 0,            \
+                       #map, sizeof(#map) - 1, 0, vn__slots_##map}
+
+#define VNET_MAPS(...)                                                                                     \
+  VN_EXPORT(vnet_maps) const u32 *vnet_maps(void);                                                         \
+  const u32 *vnet_maps(void) {                                                                             \
+    vn_map *maps[] = {__VA_ARGS__};                                                                        \
+    static u32 table[1 + sizeof maps / sizeof *maps];                                                      \
+    table[0] = sizeof maps / sizeof *maps;                                                                 \
+    for (u32 i = 0; i < table[0]; i++) table[1 + i] = (u32)maps[i];                                        \
+    return table;                                                                                          \
+  }
+
+/* The slot of a key, or the one it would take; 0 where the table is full. Its first word is 1 where it holds the key. */
+VN__INLINE u8 *vn__map_slot(const vn_map *m, const u8 *key, u32 *hash) {
+  u32 size = VN__MAP_SLOT(m->key_size, m->value_size), h = 2166136261u;
+  u8 *free = 0;
+  for (u32 i = 0; i < m->key_size; i++) h = (h ^ key[i]) * 16777619u;
+  *hash = h;
+  for (u32 i = 0; i < m->capacity; i++) {
+    u8 *slot = m->slots + ((h + i) & (m->capacity - 1)) * size;
+    u32 state = *(u32 *)slot;
+    if (state == 1 && *(u32 *)(slot + 4) == h) {
+      u32 k = 0;
+      while (k < m->key_size && slot[8 + k] == key[k]) k++;
+      if (k == m->key_size) return slot;
+    }
+    if (state != 1 && !free) free = slot;
+    if (state == 0) break;
+  }
+  return free;
+}
+
+/* A key's value, to be read and written in place; 0 where there is none. */
+VN__INLINE void *vn_map_get(const vn_map *m, const void *key) {
+  u32 hash;
+  u8 *slot = vn__map_slot(m, (const u8 *)key, &hash);
+  return slot && *(u32 *)slot == 1 ? slot + 8 + VN__PAD8(m->key_size) : 0;
+}
+
+/* The same, made of zeros where there is none; 0 where the table is full. */
+VN__INLINE void *vn_map_put(vn_map *m, const void *key) {
+  u32 hash, value = VN__PAD8(m->value_size), at = 8 + VN__PAD8(m->key_size);
+  u8 *slot = vn__map_slot(m, (const u8 *)key, &hash);
+  if (!slot || *(u32 *)slot == 1) return slot ? slot + at : 0;
+  for (u32 i = 8; i < at + value; i++) slot[i] = 0;
+  for (u32 i = 0; i < m->key_size; i++) slot[8 + i] = ((const u8 *)key)[i];
+  *(u32 *)slot = 1, *(u32 *)(slot + 4) = hash, m->count++;
+  return slot + at;
+}
+
+/* Takes a key out; 0 where there was none. */
+VN__INLINE int vn_map_del(vn_map *m, const void *key) {
+  u32 hash;
+  u8 *slot = vn__map_slot(m, (const u8 *)key, &hash);
+  if (!slot || *(u32 *)slot != 1) return 0;
+  *(u32 *)slot = 2, m->count--;
+  return 1;
+}
+
+VN__INLINE void vn_map_clear(vn_map *m) {
+  for (u32 i = 0; i < m->capacity; i++) *(u32 *)(m->slots + i * VN__MAP_SLOT(m->key_size, m->value_size)) = 0;
+  m->count = 0;
+}
 
 /* ---- simple form ---- */
 

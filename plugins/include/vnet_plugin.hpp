@@ -81,11 +81,8 @@ struct Ipv4 : Ip {
   u32 dst() const { return be32(16); }
   u16 checksum() const { return be16(10); }
   /* Writes the TTL and keeps the header's sum right (RFC 1624). */
-  void set_ttl(u8 ttl) const {
-    u16 before = be16(8);
-    at_[8] = ttl;
-    vn_put16(at_ + 10, vn_csum_update16(checksum(), before, be16(8)));
-  }
+  void set_ttl(u8 ttl) const { vn_set_ttl(c(), ttl); }
+  vn_ip c() const { return {at_, len_, header_len(), 4, protocol()}; }
 };
 
 struct Ipv6 : Ip {
@@ -93,6 +90,8 @@ struct Ipv6 : Ip {
   u8 hop_limit() const { return at_[7]; }
   const u8 *src() const { return at_ + 8; }
   const u8 *dst() const { return at_ + 24; }
+  void set_hop_limit(u8 limit) const { at_[7] = limit; }
+  vn_ip c() const { return {at_, len_, header_len(), 6, protocol()}; }
 };
 
 /* One frame, with views of its headers behind up to two VLAN tags. */
@@ -132,6 +131,17 @@ class Packet {
   u8 drop(u16 reason) const { return vn_drop(d_, reason); }
   u8 redirect(u16 port) const { return vn_redirect(d_, port); }
   void csum_dirty() const { vn_csum_dirty(d_); }
+  /* These keep every sum right (RFC 1624): `end` is VN_SRC or VN_DST. */
+  void set_addr(const Ipv4 &ip, int end, u32 to) const {
+    u8 bytes[4];
+    vn_put32(bytes, to);
+    vn_set_addr(d_, ip.c(), end, bytes);
+  }
+  void set_addr(const Ipv6 &ip, int end, const u8 *to) const { vn_set_addr(d_, ip.c(), end, to); }
+  template <class T>
+  void set_port(const T &ip, int end, u16 to) const {
+    vn_set_port(d_, ip.c(), end, to);
+  }
 
  private:
   bool is_l3() const { return d_->flags & VN_F_L3; }
@@ -163,6 +173,34 @@ template <u32 N>
 inline i64 config(const char (&key)[N], i64 otherwise) {
   return vn__config_int(key, N - 1, otherwise);
 }
+
+/* A table of N slots, a power of two, that the host sees by its name: name it in VNET_MAPS(map.c()). Keep it half empty. */
+template <class K, class V, u32 N>
+class Map {
+  static_assert(N > 0 && (N & (N - 1)) == 0, "the slots of a map are a power of two");
+
+ public:
+  template <u32 L>
+  explicit constexpr Map(const char (&name)[L])
+      : head_{{'V', 'M', 'A', 'P'}, sizeof(K), sizeof(V), N, 0, name, L - 1, 0, slots_} {}
+  vn_map *c() { return &head_; }
+  u32 size() const { return head_.count; }
+  /* A key's value, to be read and written in place; null where there is none. */
+  V *get(const K &key) const { return static_cast<V *>(vn_map_get(&head_, &key)); }
+  /* The same, made of zeros where there is none; null where the table is full. */
+  V *put(const K &key) { return static_cast<V *>(vn_map_put(&head_, &key)); }
+  bool erase(const K &key) { return vn_map_del(&head_, &key); }
+  void clear() { vn_map_clear(&head_); }
+
+ private:
+  alignas(8) u8 slots_[N * VN__MAP_SLOT(sizeof(K), sizeof(V))] = {};
+  vn_map head_;
+};
+
+/* What an operator must grant. */
+inline void timer(i32 id, i64 after_ns) { vn_timer(id, after_ns); }
+inline u64 random() { return vn_random(); }
+inline bool inject(i32 port, const u8 *frame, u32 len) { return vn_inject(port, frame, len) == 0; }
 
 template <u32 N>
 inline void log(i32 level, const char (&text)[N]) {

@@ -40,9 +40,11 @@ export const ETH_QINQ: u16 = 0x88a8;
 const RING_LEN: u32 = 128;
 const DESC_SIZE: u32 = 40;
 const SLOT_LEN: u32 = 2112;
+const F_PARTIAL: u16 = 1;
 const F_EGRESS: u16 = 4;
 const F_L3: u16 = 16;
 const F_CSUM_DIRTY: u16 = 256;
+const F_DELAY: u16 = 512;
 
 const ring: usize = memory.data(5120, 64); // RING_LEN * DESC_SIZE
 const arena: usize = memory.data(270336, 64); // RING_LEN * SLOT_LEN
@@ -60,6 +62,26 @@ declare function host_count(id: i32, n: i64): void;
 // @ts-ignore: decorator
 @external("vnet", "config_int")
 declare function host_config_int(key: usize, len: i32, otherwise: i64): i64;
+
+// @ts-ignore: decorator
+@external("vnet", "config_str")
+declare function host_config_str(key: usize, len: i32, buf: usize, cap: i32): i32;
+// What the manifest asks for in "capabilities" and the operator grants: a random number; a call of vnet_on_timer once, so
+// many nanoseconds later (negative takes it back).
+// @ts-ignore: decorator
+@external("vnet", "random")
+export declare function random(): u64;
+// @ts-ignore: decorator
+@external("vnet", "timer")
+export declare function timer(id: i32, afterNs: i64): void;
+// @ts-ignore: decorator
+@external("vnet", "inject")
+declare function host_inject(port: i32, frame: usize, len: i32): i32;
+
+// Sends a frame of the plugin's own, `len` bytes at an address; false where the host does not take it.
+export function inject(port: i32, frame: usize, len: i32): bool {
+  return host_inject(port, frame, len) == 0;
+}
 
 // Tells the host where ring and arena lie.
 export function vnet_info(): usize {
@@ -80,10 +102,23 @@ export function vnet_info(): usize {
 @inline
 export function each(desc: usize, n: i32, judge: (pkt: Packet) => u8): i32 {
   const end = desc + <usize>n * DESC_SIZE;
+  next = end;
   for (let d = desc; d < end; d += DESC_SIZE) {
     store<u8>(d, judge(changetype<Packet>(d)), 12);
   }
-  return 0;
+  return <i32>((next - end) / DESC_SIZE);
+}
+
+// The descriptor that the next append() takes.
+let next: usize = 0;
+
+// A further frame, sent after those of the batch: write its bytes at `data`, then `len`, `verdict` and `outPort` (REDIRECT, TX,
+// or PASS to go on along the chain). null where the ring is full.
+export function append(): Packet | null {
+  if (next == 0 || next >= ring + RING_LEN * DESC_SIZE) return null;
+  const pkt = changetype<Packet>(next);
+  next += DESC_SIZE;
+  return pkt;
 }
 
 export function log(level: i32, text: string): void {
@@ -108,6 +143,14 @@ export function configInt(key: string, otherwise: i64): i64 {
   const utf8 = String.UTF8.encode(key);
   return host_config_int(changetype<usize>(utf8), utf8.byteLength, otherwise);
 }
+
+// The configured text, cut to 1,024 bytes; null where the key is absent.
+export function configStr(key: string): string | null {
+  const utf8 = String.UTF8.encode(key);
+  const len = host_config_str(changetype<usize>(utf8), utf8.byteLength, text, 1024);
+  return len < 0 ? null : String.UTF8.decodeUnsafe(text, min(len, 1024));
+}
+const text: usize = memory.data(1024);
 
 // @ts-ignore: decorator
 @inline
@@ -139,6 +182,106 @@ export function csumUpdate16(sum: u16, before: u16, after: u16): u16 {
 export function csumUpdate32(sum: u16, before: u32, after: u32): u16 {
   const high = csumUpdate16(sum, <u16>(before >> 16), <u16>(after >> 16));
   return csumUpdate16(high, <u16>before, <u16>after);
+}
+
+// Which end of a packet.
+export const SRC: usize = 0;
+export const DST: usize = 1;
+
+// A table of fixed keys and values with `capacity` slots, a power of two; keep it half empty. Keys and values are addresses of
+// raw bytes. Make it once, in a global: the host sees it by its name where the plugin exports vnet_maps, too.
+export class Table {
+  private header: usize;
+  private slots: usize;
+  private stride: usize;
+  private keyBytes: usize;
+
+  constructor(name: string, private keySize: u32, private valueSize: u32, private capacity: u32) {
+    assert(capacity > 0 && (capacity & (capacity - 1)) == 0 && tables < TABLES, "a power of two, and at most 16 tables");
+    this.keyBytes = (<usize>keySize + 7) & ~7;
+    this.stride = 8 + this.keyBytes + ((<usize>valueSize + 7) & ~7);
+    const utf8 = String.UTF8.encode(name);
+    this.header = heap.alloc(40);
+    this.slots = heap.alloc(this.stride * capacity);
+    store<u32>(this.header, 0x50414d56); // "VMAP"
+    store<u32>(this.header, keySize, 4);
+    store<u32>(this.header, valueSize, 8);
+    store<u32>(this.header, capacity, 12);
+    store<u32>(this.header, <u32>changetype<usize>(utf8), 20);
+    store<u32>(this.header, utf8.byteLength, 24);
+    store<u32>(this.header, 0, 28);
+    store<u32>(this.header, <u32>this.slots, 32);
+    this.clear();
+    store<u32>(shown + 4 * ++tables, <u32>this.header);
+    store<u32>(shown, tables);
+  }
+
+  get size(): u32 {
+    return load<u32>(this.header, 16);
+  }
+
+  // Address of a key's value, to be read and written in place; 0 where there is none.
+  get(key: usize): usize {
+    const slot = this.find(key);
+    return slot != 0 && load<u32>(slot) == 1 ? slot + 8 + this.keyBytes : 0;
+  }
+
+  // The same, made of zeros where there is none; 0 where the table is full.
+  put(key: usize): usize {
+    const slot = this.find(key);
+    if (slot == 0) return 0;
+    if (load<u32>(slot) != 1) {
+      memory.fill(slot + 8, 0, this.stride - 8);
+      memory.copy(slot + 8, key, this.keySize);
+      store<u32>(slot, 1);
+      store<u32>(slot, this.hash(key), 4);
+      store<u32>(this.header, this.size + 1, 16);
+    }
+    return slot + 8 + this.keyBytes;
+  }
+
+  // Takes a key out; false where there was none.
+  remove(key: usize): bool {
+    const slot = this.find(key);
+    if (slot == 0 || load<u32>(slot) != 1) return false;
+    store<u32>(slot, 2);
+    store<u32>(this.header, this.size - 1, 16);
+    return true;
+  }
+
+  clear(): void {
+    memory.fill(this.slots, 0, this.stride * this.capacity);
+    store<u32>(this.header, 0, 16);
+  }
+
+  private hash(key: usize): u32 {
+    let hash: u32 = 2166136261;
+    for (let i: u32 = 0; i < this.keySize; i++) hash = (hash ^ load<u8>(key + i)) * 16777619;
+    return hash;
+  }
+
+  // The slot of a key, or the one it would take; 0 where the table is full.
+  private find(key: usize): usize {
+    const hash = this.hash(key);
+    let free: usize = 0;
+    for (let i: u32 = 0; i < this.capacity; i++) {
+      const slot = this.slots + <usize>((hash + i) & (this.capacity - 1)) * this.stride;
+      const state = load<u32>(slot);
+      if (state == 1 && load<u32>(slot, 4) == hash && memory.compare(slot + 8, key, this.keySize) == 0) return slot;
+      if (state != 1 && free == 0) free = slot;
+      if (state == 0) break;
+    }
+    return free;
+  }
+}
+
+const TABLES: u32 = 16;
+const shown: usize = memory.data(68, 8); // a number, then the headers' addresses
+let tables: u32 = 0;
+
+// Tells the host where the tables lie.
+export function vnet_maps(): usize {
+  return shown;
 }
 
 // One frame: its descriptor, as it lies in the ring. Never made with `new`.
@@ -203,6 +346,73 @@ export class Packet {
   // Address of the TCP header of the packet whose IP header that is; 0 where there is none.
   tcp(ip: usize): usize {
     return this.segment(ip, 6, 20);
+  }
+
+  // Holds the frame for so many microseconds.
+  @inline delay(us: u32): void {
+    this.flags |= F_DELAY;
+    this.delayUs = us;
+  }
+
+  // Where an address of an IP header lies, 4 or 16 bytes: SRC or DST.
+  @inline address(ip: usize, end: usize): usize {
+    return load<u8>(ip) >> 4 == 4 ? ip + 12 + 4 * end : ip + 8 + 16 * end;
+  }
+
+  // These write a field and keep every sum over it right (RFC 1624), partial ones too.
+
+  setTtl(ip: usize, ttl: u8): void {
+    if (load<u8>(ip) >> 4 == 6) {
+      store<u8>(ip, ttl, 7);
+      return;
+    }
+    const before = be16(ip + 8);
+    store<u8>(ip, ttl, 8);
+    put16(ip + 10, csumUpdate16(be16(ip + 10), before, be16(ip + 8)));
+  }
+
+  setAddress(ip: usize, end: usize, to: usize): void {
+    const isV4 = load<u8>(ip) >> 4 == 4;
+    const at = this.address(ip, end);
+    const sum = this.sumPlace(ip);
+    for (let i: usize = 0; i < <usize>(isV4 ? 4 : 16); i += 2) {
+      const before = be16(at + i);
+      const after = be16(to + i);
+      if (isV4) put16(ip + 10, csumUpdate16(be16(ip + 10), before, after));
+      this.updateSum(ip, sum, before, after);
+      put16(at + i, after);
+    }
+  }
+
+  setPort(ip: usize, end: usize, to: u16): void {
+    let segment = this.udp(ip);
+    if (segment == 0) segment = this.tcp(ip);
+    if (segment == 0) return;
+    const before = be16(segment + 2 * end);
+    put16(segment + 2 * end, to);
+    // A partial sum does not cover the ports.
+    if ((this.flags & F_PARTIAL) == 0) this.updateSum(ip, this.sumPlace(ip), before, to);
+  }
+
+  // Where the transport checksum lies, which covers the addresses; 0 where there is none.
+  private sumPlace(ip: usize): usize {
+    const tcp = this.tcp(ip);
+    if (tcp != 0) return tcp + 16;
+    const udp = this.udp(ip);
+    if (udp != 0) return load<u16>(udp, 6) != 0 ? udp + 6 : 0;
+    const icmp6 = load<u8>(ip) >> 4 == 6 ? this.segment(ip, 58, 4) : 0;
+    return icmp6 != 0 ? icmp6 + 2 : 0;
+  }
+
+  private updateSum(ip: usize, sum: usize, before: u16, after: u16): void {
+    if (sum == 0) return;
+    if (this.flags & F_PARTIAL) {
+      // It holds the pseudo-header's sum alone, and that not inverted.
+      put16(sum, <u16>~csumUpdate16(<u16>~be16(sum), before, after));
+      return;
+    }
+    const fresh = csumUpdate16(be16(sum), before, after);
+    put16(sum, fresh == 0 && this.udp(ip) != 0 ? 0xffff : fresh);
   }
 
   // Drops with a reason code of the manifest.

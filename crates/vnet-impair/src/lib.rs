@@ -73,4 +73,4 @@ pub use key::key;
 pub use line::{Dropped, Line, Outcome, Size};
 pub use measure::{DelayStats, LineStats, LossBursts, QueueSample, QueueStats, Spread};
 pub use ready::Ready;
-pub use units::{time, time_text};
+pub use units::{size, time, time_text};

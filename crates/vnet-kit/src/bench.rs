@@ -13,6 +13,7 @@ use vnet_runtime::{Frame, Frames, Module, Stage, StageOptions};
 use crate::capture;
 use crate::error::KitError;
 use crate::frame::FrameSpec;
+use crate::native::Native;
 use crate::trial::runtime_layer;
 
 /// Says what is measured.
@@ -30,6 +31,8 @@ pub struct BenchOptions {
     pub pcap: Option<PathBuf>,
     /// CPU time of each measurement.
     pub time: Duration,
+    /// Name of the plugin that ships with vnet, where it is one: several have a native twin to be compared with.
+    pub shipped: Option<String>,
 }
 
 impl Default for BenchOptions {
@@ -41,6 +44,7 @@ impl Default for BenchOptions {
             batches: vec![1, 8, 64],
             pcap: None,
             time: Duration::from_millis(300),
+            shipped: None,
         }
     }
 }
@@ -71,6 +75,9 @@ pub struct BenchRow {
     pub mpps: f64,
     /// Nanoseconds a packet without a plugin: what filling in a batch costs, and with a capture the copy of its frames.
     pub host_ns: f64,
+    /// Nanoseconds a packet of the same rule in Rust, compiled for this machine and judging the same batch; `None` where
+    /// the plugin has no such twin.
+    pub native_ns: Option<f64>,
     /// WebAssembly instructions a packet, which no machine's speed changes.
     pub fuel_per_packet: Option<f64>,
 }
@@ -190,6 +197,15 @@ struct Bench<'a> {
     frames: Frames,
     template: Vec<Frame>,
     next: usize,
+    native: Option<Native>,
+}
+
+/// Who judges the frames of a round.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Judge {
+    Nobody,
+    Plugin,
+    Native,
 }
 
 impl<'a> Bench<'a> {
@@ -236,6 +252,10 @@ impl<'a> Bench<'a> {
             frames: Frames::with_capacity(RING_MAX),
             template,
             next: 0,
+            native: options
+                .shipped
+                .as_deref()
+                .and_then(|name| Native::of(name, &options.config)),
         };
         if supply.is_one {
             bench.copy();
@@ -259,7 +279,7 @@ impl<'a> Bench<'a> {
     }
 
     /// CPU time of `rounds` calls.
-    fn rounds(&mut self, rounds: usize, with_plugin: bool) -> Duration {
+    fn rounds(&mut self, rounds: usize, judge: Judge) -> Duration {
         let begun = cpu();
         for _ in 0..rounds {
             if !self.supply.is_one {
@@ -267,11 +287,12 @@ impl<'a> Bench<'a> {
             }
             self.frames.clear();
             self.frames.extend_from_slice(&self.template);
-            if with_plugin {
-                self.stage.run(&mut self.frames);
-            } else {
-                std::hint::black_box(&mut self.frames);
+            match (judge, &mut self.native) {
+                (Judge::Plugin, _) => self.stage.run(&mut self.frames),
+                (Judge::Native, Some(native)) => native.run(&mut self.frames, self.stage.arena().bytes),
+                (Judge::Native, None) | (Judge::Nobody, _) => {}
             }
+            std::hint::black_box(&mut self.frames);
         }
         cpu() - begun
     }
@@ -280,18 +301,22 @@ impl<'a> Bench<'a> {
     fn measure(&mut self, time: Duration) -> BenchRow {
         const PARTS: u32 = 9;
         let mut rounds = ROUNDS_FIRST;
-        while self.rounds(rounds, true) < time / PARTS / 2 {
+        while self.rounds(rounds, Judge::Plugin) < time / PARTS / 2 {
             rounds *= 2;
         }
         let frames = (rounds * self.batch) as f64;
-        let mut median = |with_plugin| {
+        let mut median = |judge| {
             let mut parts: Vec<f64> = (0..PARTS)
-                .map(|_| self.rounds(rounds, with_plugin).as_nanos() as f64 / frames)
+                .map(|_| self.rounds(rounds, judge).as_nanos() as f64 / frames)
                 .collect();
             parts.sort_by(f64::total_cmp);
             parts[PARTS as usize / 2]
         };
-        let (ns, host_ns) = (median(true), median(false));
+        let (ns, host_ns, native_ns) = (
+            median(Judge::Plugin),
+            median(Judge::Nobody),
+            median(Judge::Native),
+        );
         let total: usize = self.supply.at.iter().map(|(_, len)| len).sum();
         BenchRow {
             size: total / self.supply.at.len(),
@@ -300,6 +325,7 @@ impl<'a> Bench<'a> {
             ns_per_packet: ns,
             mpps: 1e3 / ns,
             host_ns,
+            native_ns: self.native.is_some().then_some(native_ns),
             fuel_per_packet: None,
         }
     }
@@ -312,9 +338,9 @@ impl<'a> Bench<'a> {
         } else {
             self.supply.at.len().div_ceil(self.batch).min(ROUNDS * ROUNDS)
         };
-        self.rounds(1, true);
+        self.rounds(1, Judge::Plugin);
         let before = self.stage.instructions()?;
-        self.rounds(rounds, true);
+        self.rounds(rounds, Judge::Plugin);
         let used = self.stage.instructions()? - before;
         Some(used as f64 / (rounds * self.batch) as f64)
     }

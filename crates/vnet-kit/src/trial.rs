@@ -3,7 +3,7 @@
 use serde_json::Value;
 use vnet_abi::{HEADROOM, RING_MAX, flags};
 use vnet_packet::{Layer, checksum};
-use vnet_runtime::{Fate, Frame, Frames, Module, PluginError, Stage, StageOptions, StageStats};
+use vnet_runtime::{Fate, Frame, Frames, Injected, Module, PluginError, Stage, StageOptions, StageStats};
 
 /// Says how the plugin of a trial is started.
 #[derive(Clone, Debug)]
@@ -31,6 +31,8 @@ pub(crate) struct Judged {
 pub(crate) struct Trial {
     stage: Stage,
     layer: Layer,
+    /// The lab's clock in nanoseconds.
+    now_ns: u64,
 }
 
 impl Trial {
@@ -51,9 +53,13 @@ impl Trial {
             trip: None,
             ..StageOptions::default()
         };
+        let mut stage = Stage::new(module, options)?;
+        // Timers that were set while it started count from here.
+        stage.next_timer(0);
         Ok(Trial {
-            stage: Stage::new(module, options)?,
+            stage,
             layer,
+            now_ns: 0,
         })
     }
 
@@ -70,10 +76,38 @@ impl Trial {
             ));
         }
         let mut judged = Vec::new();
+        self.wait(ts_ns, &mut judged)?;
         for batch in frames.chunks(self.stage.traits().batch) {
             self.run(batch, port, ts_ns, &mut judged);
         }
         Ok(judged)
+    }
+
+    /// Lets time pass: timers come, each at its own time, and what the plugin sends then is among what it made.
+    fn wait(&mut self, until_ns: u64, judged: &mut Vec<Judged>) -> Result<(), String> {
+        const CALLS_MAX: usize = 100_000;
+        for _ in 0..CALLS_MAX {
+            let due = self.stage.next_timer(self.now_ns).filter(|due| *due <= until_ns);
+            let Some(due) = due else {
+                self.now_ns = self.now_ns.max(until_ns);
+                return Ok(());
+            };
+            self.now_ns = self.now_ns.max(due);
+            self.stage.fire(self.now_ns);
+            let mut sent = Injected::default();
+            self.stage.take_injected(&mut sent);
+            judged.extend(sent.iter().map(|(port, bytes)| Judged {
+                verdict: "redirect",
+                out_port: Some(port),
+                reason: None,
+                bytes: bytes.to_vec(),
+                appended: true,
+            }));
+        }
+        Err(format!(
+            "its timers came {CALLS_MAX} times before {} s: let less time pass",
+            until_ns as f64 / 1e9
+        ))
     }
 
     fn run(&mut self, batch: &[Vec<u8>], port: u16, ts_ns: u64, judged: &mut Vec<Judged>) {

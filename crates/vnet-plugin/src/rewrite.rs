@@ -120,7 +120,41 @@ impl Packet {
         }
         true
     }
+
+    /// Sets the time to live, or the hop limit, and brings IPv4's header checksum up to date; false where it is no IP packet.
+    pub fn set_ttl(&mut self, ttl: u8) -> bool {
+        if let Some(l3) = self.ipv4_start() {
+            let frame = self.frame_mut();
+            let Some([old, protocol]) = frame
+                .get(l3 + V4_TTL..l3 + V4_TTL + 2)
+                .and_then(|two| two.first_chunk())
+                .copied()
+            else {
+                return false;
+            };
+            let mut difference = Difference::default();
+            if let Some(field) = frame.get_mut(l3 + V4_TTL..l3 + V4_TTL + 2) {
+                difference.write(field, &[ttl, protocol]);
+            }
+            if let Some(checksum) = frame
+                .get_mut(l3 + V4_CHECKSUM..l3 + V4_CHECKSUM + 2)
+                .filter(|_| old != ttl)
+            {
+                difference.settle(checksum, false, false);
+            }
+            return true;
+        }
+        let Some(l3) = self.ipv6_start() else { return false };
+        let place = self.frame_mut().get_mut(l3 + V6_HOP_LIMIT);
+        place.is_some_and(|place| {
+            *place = ttl;
+            true
+        })
+    }
 }
+
+const V4_TTL: usize = 8;
+const V6_HOP_LIMIT: usize = 7;
 
 /// Returns where the checksum of TCP or UDP stands, and whether 0 there means that there is none.
 fn checksum_of(protocol: u8) -> Option<(usize, bool)> {

@@ -103,7 +103,7 @@ fn check_size(len: usize, options: &LoadOptions) -> Result<(), Refusal> {
 
 fn too_large(len: usize, most: usize) -> Refusal {
     Refusal::new(format!("has {len} bytes or more; {most} is the most"))
-        .hint("strip it (wasm-strip, wasm-opt -Oz), or raise the module cap")
+        .hint("strip it (wasm-strip, wasm-opt -Oz), or raise the module cap: --module-cap 4MiB on the command line, module_cap in Python and lab files")
 }
 
 fn precompiled() -> Refusal {

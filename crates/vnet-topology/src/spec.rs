@@ -287,6 +287,8 @@ pub struct PluginUse {
     pub direction: Option<String>,
     /// Capabilities it gets: `random`, `inject`, `timer`.
     pub grants: Vec<String>,
+    /// Largest module accepted in bytes; 1 MiB when `None`.
+    pub module_cap: Option<u64>,
 }
 
 impl PluginUse {
@@ -298,6 +300,7 @@ impl PluginUse {
             on_fault: None,
             direction: None,
             grants: Vec::new(),
+            module_cap: None,
         }
     }
 }

@@ -51,14 +51,18 @@ fn plugin() -> impl Strategy<Value = PluginUse> {
         option::of(select(vec!["closed", "open"])),
         option::of(select(vec!["ingress", "egress", "both"])),
         vec(select(vec!["random", "inject", "timer"]), 0..3),
+        option::of(0..=1_u64 << 30),
     )
-        .prop_map(|(plugin, config, on_fault, direction, grants)| PluginUse {
-            plugin,
-            config: config.into_iter().collect::<Map<_, _>>(),
-            on_fault: on_fault.map(str::to_owned),
-            direction: direction.map(str::to_owned),
-            grants: grants.into_iter().map(str::to_owned).collect(),
-        })
+        .prop_map(
+            |(plugin, config, on_fault, direction, grants, module_cap)| PluginUse {
+                plugin,
+                config: config.into_iter().collect::<Map<_, _>>(),
+                on_fault: on_fault.map(str::to_owned),
+                direction: direction.map(str::to_owned),
+                grants: grants.into_iter().map(str::to_owned).collect(),
+                module_cap,
+            },
+        )
 }
 
 /// A node whose number keeps its name and addresses apart from other nodes'.

@@ -32,6 +32,7 @@ pub fn bench(plugin: &Plugin, mut options: BenchOptions) -> Result<BenchReport, 
     let module = plugin.module()?;
     options.config = plugin.config.json(module.manifest().config.as_ref());
     options.grants.clone_from(&plugin.grants);
+    options.shipped = plugin.shipped_name().map(str::to_owned);
     let metered = Module::load(
         &plugin.find()?,
         &LoadOptions {

@@ -80,7 +80,7 @@ pub use watch::Watch;
 pub use wire::Wire;
 
 pub use vnet_datapath::{PipelineStats, PortStats, ReplayReport};
-pub use vnet_impair::{Given, Impairment, LineStats, time};
+pub use vnet_impair::{Given, Impairment, LineStats, size, time};
 pub use vnet_kit as kit;
 pub use vnet_lab::{
     Forward, IperfOptions, IperfReport, LinkState, NetworkStats, PingAllOptions, PingMatrix, PingOptions,

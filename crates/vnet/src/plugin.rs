@@ -171,6 +171,15 @@ impl Plugin {
         }
     }
 
+    /// Returns the bare name of the plugin that ships with vnet where it is one.
+    pub(crate) fn shipped_name(&self) -> Option<&'static str> {
+        let bare = self.source.strip_suffix(".wasm").unwrap_or(&self.source);
+        let is_shipped = self.bytes.is_none() && self.file().is_none();
+        shipped::find(bare)
+            .filter(|_| is_shipped)
+            .map(|plugin| plugin.name)
+    }
+
     /// Starts an instance for a place with `ports` ports, and the collection of what it logs.
     pub(crate) fn stage(&self, layer: Layer, ports: u16, mtu: u32) -> Result<(Stage, Arc<LogTail>), Error> {
         let stage = self.stage_of(&self.module()?, layer, ports, mtu)?;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::Args;
 use vnet::{Attachment, Command, Netns, Network, NetworkSpec, OnFault, Popen, Process, StageStats, Stream};
 
-use crate::args::{Grant, Policy, granted};
+use crate::args::{Grant, ModuleCap, Policy, granted};
 use crate::failure::Failure;
 use crate::foreground;
 use crate::labs;
@@ -37,6 +37,8 @@ pub(crate) struct Options {
     /// Capability that these plugins get where they ask for it; repeated for more
     #[arg(long = "grant", value_name = "CAPABILITY")]
     grants: Vec<Grant>,
+    #[command(flatten)]
+    cap: ModuleCap,
     /// Name of the lab, for `vnet exec` and `vnet ls` [default: what the file says, else the file's name]
     #[arg(long)]
     name: Option<String>,
@@ -142,6 +144,7 @@ impl Lab {
             let mut plugin = placed.plugin.clone();
             plugin.on_fault = options.on_fault.map(OnFault::from);
             plugin.grants = granted(&options.grants);
+            plugin.module_cap = options.cap.bytes;
             place.attach(&plugin)?;
         }
         let name = self.full_name()?;

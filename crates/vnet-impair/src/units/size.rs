@@ -25,6 +25,13 @@ pub(crate) fn write_size(bytes: u64) -> String {
     }
 }
 
+/// Reads a size of memory or of a file, `4MiB` or plain bytes, up to 1 GiB; `None` where it is none.
+#[must_use]
+pub fn size(text: &str) -> Option<u64> {
+    let bytes = text.trim().parse().map(Given::Integer);
+    read_size(bytes.unwrap_or(Given::Text(text)))
+}
+
 fn from_text(text: &str) -> Option<u64> {
     let (number, unit) = number_and_unit(text)?;
     let scale = match unit.to_ascii_lowercase().as_str() {

@@ -18,9 +18,8 @@ pub(super) fn build(project: &Project, out: &Path) -> Result<(), KitError> {
             "install it: npm install --save-dev assemblyscript",
         )
     })?;
-    let out = std::path::absolute(out).map_err(|error| KitError::file("find", out, error))?;
     // asc takes paths below its own directory.
-    let name = out.file_name().unwrap_or(out.as_os_str());
+    let name = out.strip_prefix(&dir).unwrap_or(out);
     let mut command = Command::new(node);
     command
         .current_dir(&dir)

@@ -2,6 +2,7 @@
 
 mod assemblyscript;
 mod clang;
+mod go;
 mod rust;
 mod tool;
 mod zig;
@@ -16,12 +17,51 @@ use crate::language::Language;
 use crate::project::Project;
 use crate::section::{self, MANIFEST_SECTION};
 
-/// Builds a project's module, puts the manifest into it where its language cannot, and returns where it lies.
+/// A module that was built and lies beside the project's own until it is kept; dropped, it is gone.
+#[derive(Debug)]
+pub struct Built {
+    folder: PathBuf,
+    fresh: PathBuf,
+    module: PathBuf,
+}
+
+impl Built {
+    /// Returns where the fresh module lies, under the name it is to have.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.fresh
+    }
+
+    /// Returns where it is put.
+    #[must_use]
+    pub fn module(&self) -> &Path {
+        &self.module
+    }
+
+    /// Puts it in the place of the module of before, in one step, and returns that place.
+    ///
+    /// # Errors
+    /// [`KitError::System`] where the file cannot be moved.
+    pub fn keep(self) -> Result<PathBuf, KitError> {
+        fs::rename(&self.fresh, &self.module)
+            .map_err(|error| KitError::file("write", &self.module, error))?;
+        Ok(self.module.clone())
+    }
+}
+
+impl Drop for Built {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Builds a project's module, and puts the manifest into it where its language cannot; the module of before stays until
+/// the fresh one is [kept](Built::keep).
 ///
 /// # Errors
 /// [`KitError::NotFound`] with what to install where the compiler is missing, [`KitError::Build`] with what it wrote where it
-/// refused the source, [`KitError::Invalid`] for a manifest that is none. The module of before stays then.
-pub fn build(project: &Project) -> Result<PathBuf, KitError> {
+/// refused the source, [`KitError::Invalid`] for a manifest that is none.
+pub fn build(project: &Project) -> Result<Built, KitError> {
     let source = project.dir.join(&project.source);
     if !source.is_file() {
         return Err(KitError::not_found(
@@ -30,12 +70,19 @@ pub fn build(project: &Project) -> Result<PathBuf, KitError> {
         ));
     }
     let manifest = sidecar(project)?;
-    let fresh = project.dir.join(format!(".{}.fresh.wasm", project.name));
-    let built = compile(project, &source, &fresh).and_then(|()| finish(project, &fresh, manifest.as_deref()));
-    if built.is_err() {
-        let _ = fs::remove_file(&fresh);
-    }
-    built
+    let dir =
+        std::path::absolute(&project.dir).map_err(|error| KitError::file("find", &project.dir, error))?;
+    // Of this process alone: whoever builds at the same time has another.
+    let folder = dir.join(format!(".vnet-build-{}", std::process::id()));
+    fs::create_dir_all(&folder).map_err(|error| KitError::file("make the folder", &folder, error))?;
+    let built = Built {
+        fresh: folder.join(format!("{}.wasm", project.name)),
+        folder,
+        module: project.module(),
+    };
+    compile(project, &source, &built.fresh)?;
+    finish(project, &built.fresh, manifest.as_deref())?;
+    Ok(built)
 }
 
 fn compile(project: &Project, source: &Path, fresh: &Path) -> Result<(), KitError> {
@@ -44,6 +91,7 @@ fn compile(project: &Project, source: &Path, fresh: &Path) -> Result<(), KitErro
         Language::C | Language::Cpp => clang::build(project, fresh),
         Language::Zig => zig::build(project, fresh),
         Language::AssemblyScript => assemblyscript::build(project, fresh),
+        Language::Go => go::build(project, fresh),
         Language::Wat => {
             let binary = wat::parse_file(source).map_err(|error| KitError::Build {
                 what: error.to_string(),
@@ -68,7 +116,7 @@ fn sidecar(project: &Project) -> Result<Option<Vec<u8>>, KitError> {
     Ok(Some(value.to_string().into_bytes()))
 }
 
-fn finish(project: &Project, fresh: &Path, manifest: Option<&[u8]>) -> Result<PathBuf, KitError> {
+fn finish(project: &Project, fresh: &Path, manifest: Option<&[u8]>) -> Result<(), KitError> {
     let mut wasm = fs::read(fresh).map_err(|error| KitError::file("read", fresh, error))?;
     if let Some(manifest) = manifest {
         if section::find(&wasm, MANIFEST_SECTION).is_some() {
@@ -82,7 +130,5 @@ fn finish(project: &Project, fresh: &Path, manifest: Option<&[u8]>) -> Result<Pa
         section::append(&mut wasm, MANIFEST_SECTION, manifest);
         fs::write(fresh, &wasm).map_err(|error| KitError::file("write", fresh, error))?;
     }
-    let module = project.module();
-    fs::rename(fresh, &module).map_err(|error| KitError::file("write", &module, error))?;
-    Ok(module)
+    Ok(())
 }

@@ -32,6 +32,35 @@ pub(crate) fn need(program: &str, for_what: &str, install: &str) -> Result<PathB
     })
 }
 
+/// Returns a Python that has this package, and the package's folder.
+pub(crate) fn python_package(name: &str) -> Option<(PathBuf, PathBuf)> {
+    let ask = format!("import {name}, os; print(os.path.dirname({name}.__file__))");
+    pythons().into_iter().find_map(|python| {
+        let output = Command::new(&python)
+            .args(["-c", &ask])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .output()
+            .ok()?;
+        let folder = String::from_utf8(output.stdout).ok()?;
+        output
+            .status
+            .success()
+            .then(|| (python, PathBuf::from(folder.trim_end())))
+    })
+}
+
+/// The interpreter that runs this command, where one does, and the one in PATH.
+fn pythons() -> Vec<PathBuf> {
+    let own = env::args_os().next().map(PathBuf::from).filter(|path| {
+        let is_python = path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with("python"));
+        is_python && is_program(path)
+    });
+    own.into_iter().chain(find("python3")).collect()
+}
+
 /// Runs a compiler and returns what it wrote to standard output; its complaints are the error.
 pub(crate) fn run(command: &mut Command) -> Result<String, KitError> {
     let program = command.get_program().to_string_lossy().into_owned();

@@ -1,8 +1,7 @@
 //! Zig, as `zig` or as the Python package `ziglang` that carries it.
 
-use std::env;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 
 use super::tool;
 use crate::error::KitError;
@@ -33,33 +32,13 @@ fn zig() -> Result<Command, KitError> {
     if let Some(zig) = tool::find("zig") {
         return Ok(Command::new(zig));
     }
-    for python in pythons() {
-        let has = Command::new(&python)
-            .args(["-c", "import ziglang"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success());
-        if has {
-            let mut command = Command::new(python);
-            command.args(["-m", "ziglang"]);
-            return Ok(command);
-        }
+    if let Some((python, _)) = tool::python_package("ziglang") {
+        let mut command = Command::new(python);
+        command.args(["-m", "ziglang"]);
+        return Ok(command);
     }
     Err(KitError::not_found(
         "a plugin in Zig needs zig, which is neither in PATH nor installed for this Python",
         "install it: pip install ziglang",
     ))
-}
-
-/// The interpreter that runs this command, where one does, and the one in PATH.
-fn pythons() -> Vec<PathBuf> {
-    let own = env::args_os().next().map(PathBuf::from).filter(|path| {
-        let is_python = path
-            .file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with("python"));
-        is_python && tool::is_program(path)
-    });
-    own.into_iter().chain(tool::find("python3")).collect()
 }

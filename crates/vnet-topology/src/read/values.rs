@@ -163,7 +163,17 @@ pub(crate) fn plugins(cursor: &Cursor<'_>) -> Result<Vec<PluginUse>, TopologyErr
         if let Value::Text(text) = &element.item.value {
             return Ok(PluginUse::new(text));
         }
-        let fields = element.fields(&["plugin", "config", "on_fault", "direction", "grants"], EXPECTED)?;
+        let fields = element.fields(
+            &[
+                "plugin",
+                "config",
+                "on_fault",
+                "direction",
+                "grants",
+                "module_cap",
+            ],
+            EXPECTED,
+        )?;
         let plugin = fields
             .get("plugin")
             .ok_or_else(|| element.missing("plugin", EXPECTED))?
@@ -185,6 +195,15 @@ pub(crate) fn plugins(cursor: &Cursor<'_>) -> Result<Vec<PluginUse>, TopologyErr
                 grants,
                 "capabilities: a list of \"random\", \"inject\", \"timer\"",
             )?;
+        }
+        if let Some(cap) = fields.get("module_cap") {
+            const SIZE: &str = "the largest module accepted: bytes up to 1 GiB, or a size such as \"4MiB\"";
+            let bytes = match &cap.item.value {
+                Value::Text(text) => vnet_impair::size(text),
+                Value::Integer(bytes) => vnet_impair::size(&bytes.to_string()),
+                _ => None,
+            };
+            used.module_cap = Some(bytes.ok_or_else(|| cap.unexpected(SIZE))?);
         }
         Ok(used)
     };

@@ -142,6 +142,9 @@ fn plugins(plugins: &[PluginUse]) -> Json {
         if !used.grants.is_empty() {
             map.insert("grants".into(), json!(used.grants));
         }
+        if let Some(bytes) = used.module_cap {
+            map.insert("module_cap".into(), json!(bytes));
+        }
         Json::Object(map)
     };
     plugins.iter().map(write).collect()

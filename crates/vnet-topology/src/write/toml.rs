@@ -219,6 +219,7 @@ fn plugins(plugins: &[PluginUse], path: &str) -> Result<String, TopologyError> {
         if !used.grants.is_empty() {
             parts.push(format!("grants = {}", list(&used.grants)));
         }
+        parts.extend(used.module_cap.map(|bytes| format!("module_cap = {bytes}")));
         written.push(format!("{{ {} }}", parts.join(", ")));
     }
     Ok(format!("[{}]", written.join(", ")))

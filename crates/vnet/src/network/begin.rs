@@ -133,6 +133,7 @@ fn plugin(declared: &PluginUse, directory: Option<&Path>) -> Result<Plugin, Erro
         config: Config::Json(declared.config.clone().into()),
         on_fault: on_fault(declared)?,
         grants: declared.grants.clone(),
+        module_cap: declared.module_cap.map(|bytes| bytes as usize),
         ..Plugin::new(source)
     })
 }

@@ -8,7 +8,7 @@ use vnet::Plugin;
 use vnet::kit::{BenchOptions, BenchReport};
 
 use super::{subject, table::table};
-use crate::args::Grant;
+use crate::args::{Grant, ModuleCap};
 use crate::failure::Failure;
 use crate::output;
 use crate::plugin_arg;
@@ -33,13 +33,15 @@ pub(crate) struct Bench {
     /// CPU time of each measurement in milliseconds
     #[arg(long, default_value_t = 300, value_name = "MS")]
     time: u64,
+    #[command(flatten)]
+    cap: ModuleCap,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(options: &Bench) -> Result<i32, Failure> {
-    let plugin = subject::plugin(options.plugin.as_ref(), &options.grants)?;
+    let plugin = subject::plugin(options.plugin.as_ref(), &options.grants, options.cap)?;
     let report = vnet::bench(
         &plugin,
         BenchOptions {
@@ -74,9 +76,17 @@ pub(crate) fn run(options: &Bench) -> Result<i32, Failure> {
 }
 
 fn text(report: &BenchReport) -> String {
-    let heading = ["bytes", "batch", "ns/packet", "Mpps", "host ns", "instructions"]
-        .map(str::to_owned)
-        .to_vec();
+    let heading = [
+        "bytes",
+        "batch",
+        "ns/packet",
+        "Mpps",
+        "host ns",
+        "native ns",
+        "instructions",
+    ]
+    .map(str::to_owned)
+    .to_vec();
     let rows = report.rows.iter().map(|row| {
         vec![
             row.size.to_string(),
@@ -84,6 +94,7 @@ fn text(report: &BenchReport) -> String {
             format!("{:.2}", row.ns_per_packet),
             format!("{:.2}", row.mpps),
             format!("{:.2}", row.host_ns),
+            row.native_ns.map_or("-".into(), |ns| format!("{ns:.2}")),
             row.fuel_per_packet
                 .map_or("-".into(), |fuel| format!("{fuel:.1}")),
         ]
@@ -92,6 +103,6 @@ fn text(report: &BenchReport) -> String {
     format!(
         "{}, CPU time of one core\n{}",
         report.plugin,
-        table(&rows, &[0, 1, 2, 3, 4, 5])
+        table(&rows, &[0, 1, 2, 3, 4, 5, 6])
     )
 }

@@ -7,7 +7,7 @@ use vnet::kit::{self, Project};
 use vnet::{CheckOptions, Plugin};
 
 use super::check;
-use crate::args::{Grant, granted};
+use crate::args::{Grant, ModuleCap, granted};
 use crate::failure::Failure;
 use crate::output;
 
@@ -16,6 +16,8 @@ pub(crate) struct Build {
     /// The project's folder
     #[arg(value_name = "DIR", default_value = ".")]
     dir: PathBuf,
+    #[command(flatten)]
+    cap: ModuleCap,
     /// Print the check's report as one JSON document
     #[arg(long)]
     json: bool,
@@ -23,13 +25,28 @@ pub(crate) struct Build {
 
 pub(crate) fn run(options: &Build) -> Result<i32, Failure> {
     let project = Project::open(&options.dir).map_err(vnet::Error::from)?;
-    let module = kit::build(&project).map_err(vnet::Error::from)?;
-    output::note(&format!("built {}", module.display()));
-    let source = std::path::absolute(&module).unwrap_or(module);
+    let built = kit::build(&project).map_err(vnet::Error::from)?;
     // The check is of the plugin alone: it gets whatever it asks for.
     let plugin = Plugin {
         grants: granted(&[Grant::Random, Grant::Inject, Grant::Timer]),
-        ..Plugin::new(source.display().to_string())
+        module_cap: options.cap.bytes.or(project.language.module_cap()),
+        ..Plugin::new(built.path().display().to_string())
     };
-    check::judge(&plugin, CheckOptions::default(), options.json)
+    match check::judge(&plugin, CheckOptions::default(), options.json) {
+        Ok(code) => {
+            let module = built.keep().map_err(vnet::Error::from)?;
+            output::note(&format!("built {}", module.display()));
+            Ok(code)
+        }
+        Err(failure) => {
+            let module = built.module();
+            let stays = if module.is_file() {
+                format!("{} stays as it was", module.display())
+            } else {
+                format!("{} is not made", module.display())
+            };
+            output::note(&format!("{stays}: mend what the check names, then build again"));
+            Err(failure)
+        }
+    }
 }

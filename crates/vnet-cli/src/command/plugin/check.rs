@@ -6,7 +6,7 @@ use clap::Args;
 use vnet::{CheckOptions, CheckReport, Plugin};
 
 use super::subject;
-use crate::args::Grant;
+use crate::args::{Grant, ModuleCap};
 use crate::failure::Failure;
 use crate::output;
 use crate::plugin_arg;
@@ -26,13 +26,15 @@ pub(crate) struct Check {
     /// Seed of the frames
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    #[command(flatten)]
+    cap: ModuleCap,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(options: &Check) -> Result<i32, Failure> {
-    let plugin = subject::plugin(options.plugin.as_ref(), &options.grants)?;
+    let plugin = subject::plugin(options.plugin.as_ref(), &options.grants, options.cap)?;
     let checks = CheckOptions {
         frames: options.frames,
         seed: options.seed,

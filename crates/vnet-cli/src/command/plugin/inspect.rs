@@ -7,6 +7,7 @@ use vnet::Plugin;
 use vnet::kit::Inspection;
 
 use super::{subject, table::table};
+use crate::args::ModuleCap;
 use crate::failure::Failure;
 use crate::output;
 use crate::plugin_arg;
@@ -16,13 +17,15 @@ pub(crate) struct Inspect {
     /// The plugin: a file, the bare name of one that ships with vnet, or a project's folder [default: the project here]
     #[arg(value_name = "FILE", value_parser = plugin_arg::parse)]
     plugin: Option<Plugin>,
+    #[command(flatten)]
+    cap: ModuleCap,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(options: &Inspect) -> Result<i32, Failure> {
-    let plugin = subject::plugin(options.plugin.as_ref(), &[])?;
+    let plugin = subject::plugin(options.plugin.as_ref(), &[], options.cap)?;
     let found = vnet::inspect(&plugin)?;
     if options.json {
         output::json(&found)?;

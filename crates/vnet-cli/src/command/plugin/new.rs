@@ -12,7 +12,7 @@ use crate::output;
 pub(crate) struct New {
     /// Name of the plugin and of the folder to make: a lower-case letter, then letters, digits and _
     name: String,
-    /// Language: rust, c, c++, zig, assemblyscript or wat
+    /// Language: rust, c, c++, zig, assemblyscript, go or wat
     #[arg(long, value_name = "LANGUAGE", value_parser = language)]
     lang: Language,
     /// Folder to make it in

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use vnet::Plugin;
 use vnet::kit::Project;
 
-use crate::args::{Grant, granted};
+use crate::args::{Grant, ModuleCap, granted};
 use crate::failure::Failure;
 
 /// Returns the plugin itself: what was named, with a project's folder standing for its module; the project here when nothing was.
-pub(super) fn plugin(named: Option<&Plugin>, grants: &[Grant]) -> Result<Plugin, Failure> {
+pub(super) fn plugin(named: Option<&Plugin>, grants: &[Grant], cap: ModuleCap) -> Result<Plugin, Failure> {
     let named = named.cloned().map(|plugin| Plugin {
         grants: granted(grants),
+        module_cap: cap.bytes,
         ..plugin
     });
     let named = named.as_ref();
@@ -32,6 +33,7 @@ pub(super) fn plugin(named: Option<&Plugin>, grants: &[Grant]) -> Result<Plugin,
             Ok(Plugin {
                 source: with_folder(&module),
                 grants: granted(grants),
+                module_cap: cap.bytes.or(project.language.module_cap()),
                 ..named.cloned().unwrap_or_default()
             })
         }

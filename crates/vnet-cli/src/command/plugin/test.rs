@@ -7,6 +7,7 @@ use vnet::Plugin;
 use vnet::kit::{self, TestReport};
 
 use super::{subject, table::table};
+use crate::args::ModuleCap;
 use crate::failure::Failure;
 use crate::output::{self, Paint};
 use crate::plugin_arg;
@@ -19,6 +20,8 @@ pub(crate) struct Test {
     /// The file of cases [default: tests.toml of the project, or beside the plugin]
     #[arg(long, value_name = "FILE")]
     cases: Option<PathBuf>,
+    #[command(flatten)]
+    cap: ModuleCap,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -26,7 +29,7 @@ pub(crate) struct Test {
 
 pub(crate) fn run(options: &Test) -> Result<i32, Failure> {
     let project = subject::project(options.plugin.as_ref())?;
-    let plugin = subject::plugin(options.plugin.as_ref(), &[])?;
+    let plugin = subject::plugin(options.plugin.as_ref(), &[], options.cap)?;
     let cases = options.cases.clone().unwrap_or_else(|| match &project {
         Some(project) => project.cases(),
         None => Path::new(&plugin.source).with_file_name("tests.toml"),
