@@ -18,7 +18,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     if not report.skipped or hasattr(report, "wasxfail") or os.environ.get("CI") != "true":
         return report
-    reason = report.longrepr[2].removeprefix("Skipped: ") if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    reason = (
+        report.longrepr[2].removeprefix("Skipped: ") if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    )
     if not reason.startswith(EXCUSED):
         report.outcome = "failed"
         report.longrepr = f"with CI=true nothing is skipped: {reason}"

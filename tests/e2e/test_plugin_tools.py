@@ -228,7 +228,9 @@ def test_a_module_that_fails_its_check_is_not_put_in_place(tmp_path: Path) -> No
     good("new", "mine", "--lang", "wat", cwd=tmp_path)
     project = tmp_path / "mine"
     source = (project / "mine.wat").read_text()
-    trapping = source.replace('(local $udp i32)', '(local $udp i32)\n    (if (i32.gt_u (local.get $len) (i32.const 900)) (then unreachable))')
+    trapping = source.replace(
+        "(local $udp i32)", "(local $udp i32)\n    (if (i32.gt_u (local.get $len) (i32.const 900)) (then unreachable))"
+    )
     (project / "mine.wat").write_text(trapping)
     done = tool("build", cwd=project)
     assert done.returncode == 5, done.stderr
@@ -264,7 +266,9 @@ def test_a_module_above_the_usual_size_needs_the_module_cap_wherever_it_is_named
     lab = 'hosts = ["a", "b"]\n[[links]]\nends = ["a", "b"]\nplugins = [{ plugin = "large.wat"%s }]\n'
     for cap, says in ((', module_cap = "huge"', "module_cap"), ("", "module cap"), (', module_cap = "2MiB"', "")):
         (tmp_path / "lab.toml").write_text(lab % cap)
-        done = subprocess.run([VNET, "run", "lab.toml", "--", "true"], cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [VNET, "run", "lab.toml", "--", "true"], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
         assert (done.returncode == 0) == (says == ""), done.stderr
         assert says in done.stderr
 
