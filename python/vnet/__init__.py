@@ -40,6 +40,7 @@ which thing, and what to do.
 from __future__ import annotations
 
 import os as _os
+from typing import Any as _Any
 
 from vnet import _vnet
 from vnet._attachment import Attachment, LogRecord
@@ -186,6 +187,21 @@ __all__ = [
 ]
 
 __version__ = _vnet.__version__
+
+
+def load_ipython_extension(ipython: _Any) -> None:
+    """Give a notebook the magics: ``%load_ext vnet``, then ``%h1 ip route``, ``%%h1``, ``%vnet doctor``, ``%%vnet_plugin``."""
+    from vnet import _magics
+
+    _magics.load(ipython)
+
+
+def unload_ipython_extension(ipython: _Any) -> None:
+    """Take the magics back: ``%unload_ext vnet``."""
+    from vnet import _magics
+
+    _magics.unload(ipython)
+
 
 # Commands run under vnet-helper, which kills what they started when this process dies.
 _helper = _os.path.join(_os.path.dirname(__file__), "_bin", "vnet-helper")

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack
 
-from vnet import _lifetime, _logs, _vnet
+from vnet import _lifetime, _logs, _magics, _progress, _vnet
 from vnet._attachment import Attachment
 from vnet._collection import Collection
 from vnet._device import Device
@@ -94,6 +94,7 @@ class Network(Shown):
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._devices: weakref.WeakSet[Device] = weakref.WeakSet()
         self._attached = Attached()
+        native.on_progress(_progress.show)
         _lifetime.adopt(self)
         _logs.start()
 
@@ -101,6 +102,7 @@ class Network(Shown):
     def _wrap(cls, native: _vnet.Network) -> Self:
         network = cls.__new__(cls)
         network._own(native)
+        _magics.learn(network.nodes.names)
         return network
 
     # Other forms of a declaration
@@ -207,7 +209,7 @@ class Network(Shown):
         private_dirs: Sequence[str | os.PathLike[str]],
         routing: str | None,
     ) -> _vnet.Node:
-        return self._native.add_node(
+        native = self._native.add_node(
             kind,
             name,
             ip=addresses(ip),
@@ -219,6 +221,8 @@ class Network(Shown):
             private_dirs=[os.fspath(path) for path in private_dirs],
             routing=routing,
         )
+        _magics.learn([name])
+        return native
 
     def link(
         self,

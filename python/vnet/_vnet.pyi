@@ -1,7 +1,7 @@
 """The native module: conversions between Python and the Rust crate ``vnet``. Private: import ``vnet``."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, TypeAlias, final
 
 from typing_extensions import Buffer
@@ -242,6 +242,7 @@ class Network:
     def scope(self) -> int: ...
     @property
     def name(self) -> str: ...
+    def on_progress(self, listener: Callable[[str, int, int, float, bool], object]) -> None: ...
     @property
     def seed(self) -> int: ...
     @property

@@ -7,6 +7,7 @@ use vnet_sandbox::{Lab, READY_TIMEOUT, SandboxError, Space, Step};
 use crate::cancel::{Cancel, LOOK};
 use crate::error::LabError;
 use crate::plan::{Plan, Steps};
+use crate::progress::{BUILDING, Teller};
 
 /// Steps between two looks at `cancel`, at first; a node takes some 1 ms, most other steps less.
 const ROUND: usize = 64;
@@ -14,9 +15,14 @@ const ROUND: usize = 64;
 /// Makes everything a plan makes and waits until its lab ends carry frames.
 ///
 /// On failure it returns how many steps are done, for [`take_back`].
-pub(crate) fn make(lab: &Lab, plan: &Plan, cancel: Cancel<'_>) -> Result<(), (usize, LabError)> {
+pub(crate) fn make(
+    lab: &Lab,
+    plan: &Plan,
+    teller: &mut Teller,
+    cancel: Cancel<'_>,
+) -> Result<(), (usize, LabError)> {
     let cancelled = || LabError::Cancelled {
-        what: "building the network".into(),
+        what: BUILDING.into(),
     };
     let mut done = 0;
     let mut most = ROUND;
@@ -31,6 +37,7 @@ pub(crate) fn make(lab: &Lab, plan: &Plan, cancel: Cancel<'_>) -> Result<(), (us
             (at, refused_step(&plan.make, at, refused.error))
         })?;
         done += round.len();
+        teller.at(done);
         // As many at once as are done between two looks.
         most = if start.elapsed() < LOOK / 2 {
             most * 2

@@ -11,6 +11,7 @@ use crate::island::Key;
 use crate::loops;
 use crate::network::{Live, Network, State, unknown};
 use crate::plan::{Plan, Steps};
+use crate::progress::Teller;
 
 impl Network {
     /// Declares a node; in a started network it is there at once.
@@ -162,7 +163,7 @@ impl Live {
 
     fn go(&mut self, plan: &Plan) -> Result<(), LabError> {
         let lab = Arc::clone(&self.lab);
-        if let Err((done, error)) = apply::make(&lab, plan, &crate::cancel::never) {
+        if let Err((done, error)) = apply::make(&lab, plan, &mut Teller::silent(), &crate::cancel::never) {
             apply::take_back(&lab, plan, done);
             return Err(error);
         }

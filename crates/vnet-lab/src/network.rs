@@ -19,6 +19,7 @@ use crate::lines::{LinkLines, ReadyLines};
 use crate::loops;
 use crate::numbers::Numbers;
 use crate::plan::Plan;
+use crate::progress::{Audience, BUILDING, Listener, Teller};
 use crate::schedule::Scheduler;
 use crate::sockets::Sockets;
 
@@ -53,6 +54,7 @@ pub(crate) struct Inner {
     started: AtomicBool,
     closed: AtomicBool,
     sockets: Arc<Sockets>,
+    pub(crate) audience: Audience,
     state: Mutex<State>,
 }
 
@@ -100,6 +102,7 @@ impl Network {
                 started: AtomicBool::new(false),
                 closed: AtomicBool::new(false),
                 sockets: Arc::default(),
+                audience: Audience::default(),
                 state: Mutex::new(State {
                     spec: options.spec,
                     resolved: Some(Arc::new(resolved)),
@@ -136,6 +139,12 @@ impl Network {
     /// [`LabError::Cancelled`]. Nothing is left then.
     pub fn start(&self, cancel: Cancel<'_>) -> Result<(), LabError> {
         self.inner.live(cancel, |_, _| Ok(()))
+    }
+
+    /// Has somebody hear how far the start, [`Network::ping_all`] and measurements are that take longer than a second, in
+    /// place of whoever did; `None`: nobody.
+    pub fn on_progress(&self, listener: Option<Listener>) {
+        self.inner.audience.set(listener);
     }
 
     /// Returns whether it was started and not closed.
@@ -207,7 +216,11 @@ impl Inner {
             let plan = state.resolved()?;
             let lines = self.ready(state.spec.links.iter())?;
             let mut live = Live::build(self, &state, &plan, cancel)?;
-            if let Err(error) = live.impair_all(&lines, cancel) {
+            if let Err(error) = live.impair_all(
+                &lines,
+                &mut self.audience.begin("impairing links", lines.len()),
+                cancel,
+            ) {
                 if let Err(error) = live.end(LAST_WAIT) {
                     tracing::error!(target: "vnet::lab", %error, "what was made of a network did not end");
                 }
@@ -292,8 +305,12 @@ impl Live {
         let mut numbers = Numbers::default();
         numbers.check(plan)?;
         let steps = Plan::between(&Resolved::default(), plan, &state.spec, &mut numbers, &ground);
-        apply::make(&lab, &steps, cancel).map_err(|(_, error)| error)?;
+        let mut teller = network
+            .audience
+            .begin(BUILDING, steps.make.len() + steps.join.len());
+        apply::make(&lab, &steps, &mut teller, cancel).map_err(|(_, error)| error)?;
         apply::all(&lab, &steps.join)?;
+        teller.at(usize::MAX);
         let live = Self {
             lab,
             ground,
@@ -310,11 +327,17 @@ impl Live {
     }
 
     /// Has the engine take over every link that is impaired from the start.
-    fn impair_all(&mut self, lines: &[(String, ReadyLines)], cancel: Cancel<'_>) -> Result<(), LabError> {
-        for (link, lines) in lines {
+    fn impair_all(
+        &mut self,
+        lines: &[(String, ReadyLines)],
+        teller: &mut Teller,
+        cancel: Cancel<'_>,
+    ) -> Result<(), LabError> {
+        for (done, (link, lines)) in lines.iter().enumerate() {
+            teller.at(done);
             if cancel() {
                 return Err(LabError::Cancelled {
-                    what: "building the network".into(),
+                    what: BUILDING.into(),
                 });
             }
             self.set_lines(link, lines)?;

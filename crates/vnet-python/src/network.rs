@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use pyo3::prelude::*;
 use vnet::{
     Changes, Error, Event, GraphFormat, GraphNotes, LinkOptions, NetworkSpec, NodeKind, NodeOptions,
-    PingAllOptions,
+    PingAllOptions, Progress,
 };
 
 use crate::attachment::{Attachment, Recording};
@@ -83,6 +84,27 @@ impl Network {
     #[getter]
     fn scope(&self) -> u64 {
         self.0.scope().number()
+    }
+
+    /// Has `listener(what, done, total, seconds, ended)` called, on the thread that waits, of what takes longer than a second.
+    fn on_progress(&self, py: Python<'_>, listener: Py<PyAny>) -> PyResult<()> {
+        let hear = move |progress: &Progress| {
+            let seconds = progress.elapsed.as_secs_f64();
+            let told = (
+                progress.what,
+                progress.done,
+                progress.total,
+                seconds,
+                progress.ended,
+            );
+            // Not while the interpreter ends.
+            let _ = Python::try_attach(|py| {
+                if let Err(error) = listener.call1(py, told) {
+                    error.write_unraisable(py, None);
+                }
+            });
+        };
+        py.detach(|| self.0.on_progress(Some(Arc::new(hear)))).or_raise()
     }
 
     #[getter]

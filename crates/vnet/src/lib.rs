@@ -83,8 +83,8 @@ pub use vnet_datapath::{PipelineStats, PortStats, ReplayReport};
 pub use vnet_impair::{Given, Impairment, LineStats, size, time};
 pub use vnet_kit as kit;
 pub use vnet_lab::{
-    Forward, IperfOptions, IperfReport, LinkState, NetworkStats, PingAllOptions, PingMatrix, PingOptions,
-    PingReport,
+    Forward, IperfOptions, IperfReport, LinkState, Listener, NetworkStats, PingAllOptions, PingMatrix,
+    PingOptions, PingReport, Progress,
 };
 pub use vnet_packet::{Layer, summary};
 pub use vnet_runtime::{

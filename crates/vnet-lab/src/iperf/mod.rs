@@ -177,7 +177,11 @@ impl Network {
             let address = to.address(&live.plan, from, options.ipv6)?;
             Ok((live.place(from)?, live.place(receiver)?, address))
         })?;
-        self.inner.while_open(cancel, |cancel| {
+        let watch = self
+            .inner
+            .audience
+            .watch("measuring throughput", options.duration, cancel);
+        self.inner.while_open(&watch, |cancel| {
             let run = Run {
                 from: &sender,
                 to: &receiver,

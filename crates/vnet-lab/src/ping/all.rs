@@ -15,6 +15,7 @@ use super::socket::{EchoOptions, EchoSocket};
 use crate::cancel::{Cancel, LOOK};
 use crate::error::LabError;
 use crate::network::{Network, unknown_node};
+use crate::progress::Teller;
 use crate::socket::{Place, later, timespec};
 use crate::target::Target;
 
@@ -168,7 +169,8 @@ impl Network {
                     .filter(|address| address.is_ipv6() == ipv6);
                 asked.push((from, to, address));
             }
-            Round::new(&places, ipv6, options.timeout).go(&asked, &mut matrix.pairs, cancel)?;
+            let mut teller = self.inner.audience.begin("ping between all hosts", asked.len());
+            Round::new(&places, ipv6, options.timeout).go(&asked, &mut matrix.pairs, &mut teller, cancel)?;
         }
         matrix.pairs.sort_by_key(|pair| (pair.ipv6, pair.from, pair.to));
         matrix.elapsed_ns = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
@@ -256,9 +258,12 @@ impl<'a> Round<'a> {
         &mut self,
         asked: &[(usize, usize, Option<IpAddr>)],
         pairs: &mut Vec<PingPair>,
+        teller: &mut Teller,
         cancel: Cancel<'_>,
     ) -> Result<(), LabError> {
+        let before = pairs.len();
         for wave in asked.chunks(WAVE) {
+            teller.at(pairs.len() - before);
             self.prepare(wave, cancel)?;
             let mut asks: Vec<Ask> = Vec::with_capacity(wave.len());
             for &(from, to, address) in wave {

@@ -153,7 +153,9 @@ impl Network {
             IpAddr::V6(ip) if ip.is_unicast_link_local() => self.scope(from, options.interface.as_deref())?,
             _ => 0,
         };
-        self.inner.while_open(cancel, |cancel| {
+        let duration = options.interval.saturating_mul(options.count);
+        let watch = self.inner.audience.watch("ping", duration, cancel);
+        self.inner.while_open(&watch, |cancel| {
             run::run(&place, &to.to_string(), address, scope, options, cancel)
         })
     }

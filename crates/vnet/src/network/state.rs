@@ -1,7 +1,7 @@
 //! What a network looks like: pictures, counters, pings between all its hosts.
 
 use serde::Serialize;
-use vnet_lab::{NetworkStats, PingAllOptions, PingMatrix};
+use vnet_lab::{Listener, NetworkStats, PingAllOptions, PingMatrix};
 use vnet_netlink::InterfaceStats;
 use vnet_topology::{GraphNotes, graph_dot, graph_svg, graph_text};
 
@@ -70,6 +70,16 @@ impl Network {
     /// [`Error::Closed`], [`Error::System`].
     pub fn stats(&self) -> Result<NetworkStats, Error> {
         Ok(self.live()?.stats()?)
+    }
+
+    /// Has somebody hear how far the start, pings and measurements are that take longer than a second: on the thread that
+    /// waits for them, at most four times a second.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] in a forked child.
+    pub fn on_progress(&self, listener: Option<Listener>) -> Result<(), Error> {
+        self.ours()?.on_progress(listener);
+        Ok(())
     }
 
     /// Pings from every host to every other, many at a time. Starts the network.

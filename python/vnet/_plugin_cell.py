@@ -1,0 +1,116 @@
+"""The cell magic ``%%vnet_plugin``: a cell that is the source of a plugin."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import tempfile
+from pathlib import Path
+from typing import Any, NoReturn
+
+from vnet import _magics
+from vnet._attachment import Attachment
+from vnet._errors import Error, InvalidValue
+from vnet._plugin import Plugin
+
+__all__: list[str] = []
+
+# Where a project of each language has its source.
+_SOURCES = {
+    "rust": "src/lib.rs",
+    "c": "{}.c",
+    "c++": "{}.cpp",
+    "zig": "{}.zig",
+    "assemblyscript": "{}.ts",
+    "go": "{}.go",
+    "wat": "{}.wat",
+}
+
+
+class _Arguments(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InvalidValue(f"%%vnet_plugin: {message}", hint=self.format_usage().strip())
+
+
+def _arguments() -> _Arguments:
+    parser = _Arguments("%%vnet_plugin", add_help=False)
+    parser.add_argument("language", choices=tuple(_SOURCES))
+    parser.add_argument("--name", required=True, help="the variable that holds the plugin on its link")
+    parser.add_argument("--on", help="what it is put on: a variable or expression")
+    parser.add_argument("--config", default="{}", help="its configuration as JSON")
+    parser.add_argument("--direction", choices=["ingress", "egress", "both"])
+    parser.add_argument("--on-fault", choices=["closed", "open"])
+    parser.add_argument("--grant", action="append", default=[])
+    return parser
+
+
+class PluginCell:
+    """Builds a cell and puts it on a link, device or node; run again it takes the place of the one before, with its state.
+
+    The projects lie in a directory that goes with the notebook, so that only what changed is compiled again.
+    """
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        # What it has put where, by the name of the variable.
+        self._placed: dict[str, tuple[Any, Attachment]] = {}
+        self._directory = tempfile.TemporaryDirectory(prefix="vnet-plugins-")
+
+    def __call__(self, line: str, cell: str) -> None:
+        """Make the cell a plugin: %%vnet_plugin rust|c|c++|zig|assemblyscript|go|wat --name NAME [--on LINK]."""
+        try:
+            asked = _arguments().parse_args(shlex.split(line))
+            if not asked.name.isidentifier():
+                raise InvalidValue(f"--name {asked.name} is no name of a variable")
+            self._run(asked, cell)
+        except Error as error:
+            raise _magics.brief(error) from None
+
+    def _run(self, asked: argparse.Namespace, cell: str) -> None:
+        target = None if asked.on is None else self._target(asked.on)
+        made = self._made(asked, cell)
+        if target is None:
+            self._shell.user_ns[asked.name] = made
+            return
+        place, flt = self._placed.get(asked.name, (None, None))
+        if flt is not None and place == target and not flt.detached:
+            print(flt.swap(made))
+        else:
+            options = {} if asked.direction is None else {"direction": asked.direction}
+            flt = target.attach(made, **options)
+            self._placed[asked.name] = (target, flt)
+            print(flt)
+        self._shell.user_ns[asked.name] = flt
+
+    def _target(self, expression: str) -> Any:
+        try:
+            target = eval(expression, self._shell.user_ns)
+        except Exception as error:
+            raise InvalidValue(
+                f"--on {expression}: {error}", hint="name a link, node or device of this notebook"
+            ) from error
+        if not hasattr(target, "attach"):
+            raise InvalidValue(f"--on {expression} is a {type(target).__name__}, on which no plugin can be put")
+        return target
+
+    def _made(self, asked: argparse.Namespace, cell: str) -> Plugin:
+        try:
+            config = json.loads(asked.config)
+        except ValueError as error:
+            raise InvalidValue(f"--config {asked.config} is not JSON: {error}") from error
+        module = self._built(asked.language, asked.name, cell)
+        return Plugin(module, config=config, on_fault=asked.on_fault, grants=tuple(asked.grant))
+
+    def _built(self, language: str, name: str, cell: str) -> Path:
+        project = Path(self._directory.name) / language / name
+        if not project.exists():
+            project.parent.mkdir(exist_ok=True)
+            _magics.quietly(["plugin", "new", name, "--lang", language], project.parent)
+            # That of the template, which the cell does not hold.
+            (project / f"{name}.json").unlink(missing_ok=True)
+        source = project / _SOURCES[language].format(name)
+        # The first line of the cell is the magic's: so a compiler counts lines as the notebook does.
+        source.write_text("\n" + cell)
+        _magics.quietly(["plugin", "build"], project)
+        return project / f"{name}.wasm"
