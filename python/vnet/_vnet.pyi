@@ -399,6 +399,7 @@ def make_tap(
     owner: int | None,
     group: int | None,
     multi_queue: bool,
+    busy_poll: str | float | None,
 ) -> Device: ...
 def make_veth(
     name: str,

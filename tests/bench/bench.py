@@ -19,12 +19,12 @@ from typing import Any
 import machine
 from interval import estimate
 from plugin_rows import publish_plugins
-from publish import compact, name, publish, show
+from publish import compact, publish, show, verdict
 from rows import GROUPS, Row, add_bills
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-METRICS = ("tcp", "frames", "rtt", "memory", "plugins", "calls")
+METRICS = ("tcp", "core", "frames", "rtt", "memory", "plugins", "calls")
 PARTS = (*METRICS, "labs", "links")
 Samples = dict[str, dict[str, list[float]]]
 
@@ -133,10 +133,9 @@ def main() -> int:
         publish(report)
     if not options.json:
         publish_plugins(report)
-    missed = [(group, row) for group in report["groups"] for row in group["rows"] if not row["met"]]
-    for group, row in missed:
-        print(f"missed: {group['title']}: {name(row)}", file=sys.stderr)
-    return int(bool(missed) or not all(parts.values()))
+    missed = verdict(report)
+    print("\n" + "\n".join(missed), file=sys.stderr)
+    return int(len(missed) > 1 or not all(parts.values()))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Measures how exactly links do what they are asked: delay, rate, loss, duplicates, order, damage, queues; and a thousand links.
 
 It prints samples as JSON, metric -> what -> one number a round; bench.py runs it and holds them to their bars. What is measured
-is what a program in a node sees, by the kernel's time stamps; what the machine itself adds is measured in the same round on the
-same link, while the engine carries it without an impairment.
+is what a program in a node sees, by the kernel's time stamps; what the machine itself adds is measured on the same link and in
+the same stream of frames, in slices in which the engine carries it without an impairment.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from nodes import Running, run, samples
 from thousand import thousand
 
 SIZE = 200
+# Seconds that a link has a delay and has none in turn, how often each, and seconds between two frames then.
+SLICE, TURNS, APART = 0.18, 5, 0.0005
 LOADS = {"10 % load": 0.1, "50 % load": 0.5}
 DELAYS = (1, 10, 100)
 RATES = (1, 10, 100, 1000)
@@ -51,14 +53,37 @@ def nothing(link: vnet.Link) -> None:
     link.set(delay=None, loss=None, duplicate=None, reorder=None, corrupt=None, rate=None, queue=None)
 
 
-def under_way(h1: vnet.Host, h2: vnet.Host, load: float, wait: float) -> list[float]:
-    """Return milliseconds that single frames took, sorted, while `load` others a second were on their way."""
+def under_way(
+    h1: vnet.Host, h2: vnet.Host, link: vnet.Link, load: float, asked: int
+) -> list[tuple[list[float], list[float]]]:
+    """Return milliseconds that single frames took under load, sorted: pairs of without and with a delay of `asked` ms.
+
+    The two take turns in one stream of frames, a fifth of a second each: what the machine does beside meets both alike.
+    """
+    settled = (asked + 20) / 1e3
+    seconds = 2 * TURNS * (SLICE + settled) + 0.2
     receiver = Running(h2, "receive", SIZE, 64, waits=True)
-    others = Running(h1, "load", h2.ip, load, 0.7, SIZE + 2)
-    run(h1, "send", h2.ip, 500, 0.001, SIZE, 1)
-    others.result()
-    time.sleep(wait)
-    return sorted(delay / 1e6 for delay in receiver.result()["delays"])
+    others = Running(h1, "load", h2.ip, load, seconds + 0.5, SIZE + 2)
+    sender = Running(h1, "send", h2.ip, int(seconds / APART), APART, SIZE, 1)
+    spans = []
+    for number in range(2 * TURNS):
+        link.set(delay=f"{asked}ms" if number % 2 else None)
+        time.sleep(settled)
+        begun = time.time_ns()
+        time.sleep(SLICE)
+        spans.append((begun, time.time_ns()))
+    for running in (sender, others):
+        running.result()
+    time.sleep(0.1)
+    seen = receiver.result()
+    took: list[list[float]] = [[] for _ in spans]
+    for delay, arrived in zip(seen["delays"], seen["times"], strict=True):
+        for (begun, ended), values in zip(spans, took, strict=True):
+            if begun <= arrived - delay < ended:
+                values.append(delay / 1e6)
+    if not all(took):
+        raise SystemExit("error: the machine is too busy to send a frame within a fifth of a second")
+    return list(zip(map(sorted, took[::2]), map(sorted, took[1::2]), strict=True))
 
 
 def quantile(values: list[float], share: float) -> float:
@@ -72,16 +97,19 @@ def delays(h1: vnet.Host, h2: vnet.Host, link: vnet.Link) -> None:
     capacity = receiver.result()["frames"] / 0.5
     samples["capacity"]["frames of 200 bytes that the link carries"].append(capacity / 1e3)
     for name, share in LOADS.items():
-        nothing(link)
-        own = under_way(h1, h2, capacity * share, 0.1)
-        samples["noise_p50"][name].append(quantile(own, 0.5))
-        samples["noise_p99"][name].append(quantile(own, 0.99))
+        alone: list[float] = []
         for asked in DELAYS:
-            link.set(delay=f"{asked}ms")
-            took = under_way(h1, h2, capacity * share, 0.1 + asked / 1e3)
+            nothing(link)
+            took = under_way(h1, h2, link, capacity * share, asked)
             for metric, at in (("delay_p50", 0.5), ("delay_p99", 0.99)):
-                error = quantile(took, at) - asked - quantile(own, at)
+                # Of the pairs the median: a burst of the machine's is in one slice, and there in every hundredth frame.
+                errors = (quantile(delayed, at) - asked - quantile(own, at) for own, delayed in took)
+                error = statistics.median(errors)
                 samples[metric][f"{asked} ms, {name}"].append(abs(error) if at == 0.5 else error)
+            alone += itertools.chain.from_iterable(own for own, _ in took)
+        alone.sort()
+        samples["noise_p50"][name].append(quantile(alone, 0.5))
+        samples["noise_p99"][name].append(quantile(alone, 0.99))
 
 
 def rates(h1: vnet.Host, h2: vnet.Host, link: vnet.Link) -> None:

@@ -49,6 +49,25 @@ def show(report: dict[str, Any]) -> None:
             print(f"  {name(row):<66} {value:>10} {ratio:>7}  {interval:^17}  {held}{'' if row['met'] else '  MISSED'}")
 
 
+def verdict(report: dict[str, Any]) -> list[str]:
+    """Return a line for each bar that was missed, with what was measured, and how many were met."""
+    held = [
+        (group["title"], row)
+        for group in report["groups"]
+        for row in group["rows"]
+        if not row["met"] or row["at_least"] is not None or row["at_most"] is not None
+    ]
+    lines = []
+    for title, row in held:
+        if not row["met"]:
+            value, ratio, interval, bound = cells(row)
+            lines.append(
+                f"missed: {title}: {name(row)}: {ratio or value} [{interval}], bar {bound}".replace(": []", ":")
+            )
+    met = len(held) - len(lines)
+    return [*lines, f"{met} of {len(held)} bars met in {report['minutes']:g} minutes, {report['rounds']} rounds"]
+
+
 def markdown(report: dict[str, Any]) -> str:
     """Return the same as Markdown."""
     lines = [", ".join(f"{key} {value}" for key, value in report["machine"].items()) + "."]

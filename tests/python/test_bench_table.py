@@ -50,6 +50,16 @@ def test_a_side_that_was_not_measured_meets_no_bar() -> None:
     assert bench.judge(Row("rtt", "ours", at_most=8), {"tcp": {"ours": [1.0]}}) is None
 
 
+def test_the_verdict_names_each_missed_bar_with_what_was_measured() -> None:
+    samples = {"core": {"direct veth": [10.0] * 5, "lab link": [9.0] * 5, "direct veth, again": [10.0] * 5}}
+    report = {"rounds": 5, "minutes": 1.5, "groups": bench.table({"packets": samples})}
+    assert publish.verdict(report) == [
+        "missed: TCP, one connection, both ends on one processor, 12 slices a round: lab link / direct veth: "
+        "0.9 [0.9 - 0.9], bar ≥ 0.95",
+        "1 of 2 bars met in 1.5 minutes, 5 rounds",
+    ]
+
+
 def test_kept_numbers_can_be_read_and_drawn_again() -> None:
     samples = {
         "tcp": {"direct veth": [1.0, 1.1], "lab link": [0.5, 0.7], "kernel bridge": [0.9, 0.8], "TAP wire": [1, 2]}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from typing import Any
 
 import pytest
@@ -47,6 +48,25 @@ def test_a_tun_has_no_mac_and_carries_packets() -> None:
             if bytes(packet)[9:10] == b"\x01" and packet[0] >> 4 == 4:
                 assert "10.0.0.1 > 10.0.0.2: ICMP echo request" in packet.summary()
                 return
+
+
+@pytest.mark.parametrize("make", [vnet.Tap, vnet.Tun])
+def test_busy_polling_burns_the_processor_after_a_frame_until_the_device_is_closed(
+    make: type[vnet.Tap | vnet.Tun],
+) -> None:
+    with pytest.raises(vnet.InvalidValue, match="busy_poll is 20; expected a time"):
+        make("dev0", busy_poll="20")
+
+    def burnt() -> float:
+        return time.process_time() - begun
+
+    with make("dev0", ip="10.0.0.1/24", busy_poll="60s") as device, device.attach("count"):
+        begun = time.process_time()
+        vnet.run("ping -c1 -W1 10.0.0.2")
+        until(lambda: burnt() > 0.2, "the engine polls", seconds=30)
+    begun = time.process_time()
+    time.sleep(0.5)
+    assert burnt() < 0.2
 
 
 def test_it_is_changed_as_ip_would() -> None:

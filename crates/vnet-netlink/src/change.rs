@@ -97,16 +97,15 @@ pub enum Change {
         /// Its IP address.
         ip: IpAddr,
     },
-    /// Gives an interface the two places where a redirect can hang (`tc qdisc add
-    /// dev ... clsact`).
-    Clsact {
+    /// Gives an interface the place where a redirect can hang (`tc qdisc add dev ... ingress`).
+    IngressQdisc {
         /// The interface.
         index: u32,
     },
     /// Sends every frame that arrives at an interface, of whatever length, to
     /// another instead of up the stack.
     Redirect {
-        /// The interface the frames arrive at; it has a [`Change::Clsact`].
+        /// The interface the frames arrive at; it has a [`Change::IngressQdisc`].
         index: u32,
         /// The smallest number present decides; 1 to 65535.
         prio: u16,

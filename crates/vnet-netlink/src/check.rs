@@ -43,7 +43,7 @@ impl Change {
                 self.number(*index)?;
                 self.set(*index, set)
             }
-            Self::Delete { index } | Self::Clsact { index } | Self::FlushFdb { bridge: index } => {
+            Self::Delete { index } | Self::IngressQdisc { index } | Self::FlushFdb { bridge: index } => {
                 self.number(*index)
             }
             Self::AddAddress { index, address } | Self::DelAddress { index, address } => {

@@ -30,7 +30,7 @@ impl Change {
             Self::DelNeighbour { index, ip } => {
                 format!("delete the neighbour {ip} from {}", shown(*index))
             }
-            Self::Clsact { index } => format!("prepare {} for redirects", shown(*index)),
+            Self::IngressQdisc { index } => format!("prepare {} for redirects", shown(*index)),
             Self::Redirect {
                 index,
                 prio,

@@ -70,7 +70,7 @@ pub(crate) fn requests(change: &Change, spaces: &Spaces<'_>) -> Result<Vec<Reque
             (M::NewNeighbour(neighbour::permanent(*index, *ip, *mac)), PUT)
         }
         Change::DelNeighbour { index, ip } => (M::DelNeighbour(neighbour::message(*index, *ip)), 0),
-        Change::Clsact { index } => (M::NewQueueDiscipline(tc::clsact(*index)), MAKE),
+        Change::IngressQdisc { index } => (M::NewQueueDiscipline(tc::ingress_qdisc(*index)), MAKE),
         Change::Redirect {
             index,
             prio,

@@ -1,4 +1,4 @@
-//! Traffic control as the patch panel uses it: the clsact qdisc and, at its ingress,
+//! Traffic control as the patch panel uses it: the ingress qdisc and, in it,
 //! u32 filters that match every frame and redirect it (`linux/pkt_sched.h`,
 //! `linux/pkt_cls.h`, `linux/tc_act/tc_mirred.h`).
 
@@ -16,16 +16,16 @@ const ETH_P_ALL: u16 = 0x0003_u16.to_be();
 /// The first of the numbers u32 gives its filters (`gen_new_kid`, net/sched/cls_u32.c).
 const FIRST: u16 = 0x800;
 
-/// `tc qdisc add dev #index clsact`.
-pub(crate) fn clsact(index: u32) -> TcMessage {
+/// `tc qdisc add dev #index ingress`. Its sibling clsact would look at every frame that leaves as well.
+pub(crate) fn ingress_qdisc(index: u32) -> TcMessage {
     let mut message = at(index);
-    message.header.parent = TcHandle::CLSACT;
-    // The handle of clsact is always ffff: (`TC_H_MAKE(TC_H_CLSACT, 0)`).
+    message.header.parent = TcHandle::INGRESS;
+    // Its handle is always ffff: (`TC_H_MAKE(TC_H_INGRESS, 0)`).
     message.header.handle = TcHandle {
         major: u16::MAX,
         minor: 0,
     };
-    message.attributes.push(TcAttribute::Kind("clsact".to_owned()));
+    message.attributes.push(TcAttribute::Kind("ingress".to_owned()));
     message
 }
 

@@ -2,13 +2,13 @@
 
 use pyo3::prelude::*;
 
-use crate::convert::{Int, MTU, NetnsArg, netns};
+use crate::convert::{Int, MTU, NetnsArg, Time, netns};
 use crate::device::Device;
 use crate::error::OrRaise;
 
 /// Makes a TAP or a TUN.
 #[pyfunction]
-#[pyo3(signature = (name, mode, *, ip, mac, mtu, netns, persist, up, owner, group, multi_queue))]
+#[pyo3(signature = (name, mode, *, ip, mac, mtu, netns, persist, up, owner, group, multi_queue, busy_poll))]
 #[expect(
     clippy::too_many_arguments,
     reason = "one for each option of a device, by keyword"
@@ -26,9 +26,12 @@ pub(crate) fn make_tap(
     owner: Option<u32>,
     group: Option<u32>,
     multi_queue: bool,
+    busy_poll: Option<Time>,
 ) -> PyResult<Device> {
     let mtu = mtu.within("mtu", MTU)?;
     let netns = self::netns(netns)?;
+    let busy_poll = busy_poll.map(|time| time.duration("busy_poll")).transpose()?;
+    let busy_poll = busy_poll.unwrap_or_default();
     let device = if mode == "tun" {
         let tun = vnet::Tun {
             name,
@@ -40,6 +43,7 @@ pub(crate) fn make_tap(
             owner,
             group,
             multi_queue,
+            busy_poll,
         };
         py.detach(|| tun.create())
     } else {
@@ -54,6 +58,7 @@ pub(crate) fn make_tap(
             owner,
             group,
             multi_queue,
+            busy_poll,
         };
         py.detach(|| tap.create())
     };

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use vnet_datapath::{Port, PortInfo};
 use vnet_packet::Layer;
@@ -36,6 +37,8 @@ pub struct Tap {
     pub group: Option<u32>,
     /// Whether several queues may be opened.
     pub multi_queue: bool,
+    /// How long the engine looks for more of its frames before it sleeps: less delay for more CPU time.
+    pub busy_poll: Duration,
 }
 
 /// A TUN device to make: like [`Tap`] without Ethernet, it carries bare IP packets.
@@ -59,6 +62,8 @@ pub struct Tun {
     pub group: Option<u32>,
     /// Whether several queues may be opened.
     pub multi_queue: bool,
+    /// How long the engine looks for more of its frames before it sleeps: less delay for more CPU time.
+    pub busy_poll: Duration,
 }
 
 impl Tap {
@@ -76,6 +81,7 @@ impl Tap {
             owner: None,
             group: None,
             multi_queue: false,
+            busy_poll: Duration::ZERO,
         }
     }
 
@@ -138,7 +144,7 @@ impl Tap {
             multi_queue: self.multi_queue,
             ..TapSpec::new(&self.name, Mode::Tap)
         };
-        create(&spec, &self.netns, DeviceKind::Tap)
+        Ok(create(&spec, &self.netns, DeviceKind::Tap)?.polled(self.busy_poll))
     }
 }
 
@@ -157,6 +163,7 @@ impl Tun {
             owner: tap.owner,
             group: tap.group,
             multi_queue: tap.multi_queue,
+            busy_poll: tap.busy_poll,
         }
     }
 
@@ -196,7 +203,7 @@ impl Tun {
             multi_queue: self.multi_queue,
             ..TapSpec::new(&self.name, Mode::Tun)
         };
-        create(&spec, &self.netns, DeviceKind::Tun)
+        Ok(create(&spec, &self.netns, DeviceKind::Tun)?.polled(self.busy_poll))
     }
 }
 

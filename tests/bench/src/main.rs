@@ -11,10 +11,12 @@ mod memory;
 mod peer;
 mod plain;
 mod sides;
+mod stream;
 mod traffic;
 mod uring;
 mod work;
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,7 +26,8 @@ use clap::{Parser, ValueEnum};
 
 use crate::lab::{Lab, Result};
 use crate::peer::Places;
-use crate::sides::SIDES;
+use crate::sides::{ON_ONE_PROCESSOR, SIDES};
+use crate::stream::{Carried, Ends, Stream, last_processor};
 
 /// Every round measures every side once, each metric on all sides in turn, so that ratios can be taken round by round.
 #[derive(Debug, Parser)]
@@ -53,8 +56,10 @@ struct Args {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Metric {
-    /// One TCP connection, Gbit/s.
+    /// One TCP connection by the congestion control that the machine's programs get, Gbit/s.
     Tcp,
+    /// The same with both ends on one processor and in more slices, and by CUBIC too: what the kernel's own ways take.
+    Core,
     /// A flood of 60-byte frames: those delivered, and the CPU time for each of the thread that carries them.
     Frames,
     /// A 60-byte frame to and fro, median in microseconds.
@@ -97,7 +102,10 @@ fn measure(args: &Args) -> Result<Samples> {
         sides.entry(side.to_owned()).or_default().push(value);
     };
     let mut labs = Vec::new();
-    if [Metric::Tcp, Metric::Frames, Metric::Rtt].into_iter().any(asked) {
+    if [Metric::Tcp, Metric::Core, Metric::Frames, Metric::Rtt]
+        .into_iter()
+        .any(asked)
+    {
         for (name, between) in SIDES {
             if args.sides.is_empty() || args.sides.iter().any(|side| side == name) {
                 match Lab::build(*between, &places) {
@@ -111,7 +119,30 @@ fn measure(args: &Args) -> Result<Samples> {
     let time = Duration::from_millis(args.ms);
     let capture = chain::Capture::write()?;
     for round in 0..args.rounds {
-        for metric in [Metric::Tcp, Metric::Frames, Metric::Rtt] {
+        if asked(Metric::Tcp) {
+            for (name, carried) in streams(&labs, round, time / TURNS, TURNS, Ends::default())? {
+                keep("tcp", name, carried.bits_per_s() / 1e9);
+                if let Some(ns) = carried.cpu_ns() {
+                    keep("tcp_cpu", name, ns);
+                }
+            }
+        }
+        if asked(Metric::Core) {
+            let compared: Vec<_> = labs
+                .iter()
+                .filter(|(name, _)| ON_ONE_PROCESSOR.contains(name))
+                .collect();
+            for (metric, congestion) in [("core", None), ("core_cubic", Some("cubic"))] {
+                let ends = Ends {
+                    congestion,
+                    processor: Some(last_processor()?),
+                };
+                for (name, carried) in streams(&compared, round, time / 10, MANY_TURNS, ends)? {
+                    keep(metric, name, carried.bits_per_s() / 1e9);
+                }
+            }
+        }
+        for metric in [Metric::Frames, Metric::Rtt] {
             if !asked(metric) {
                 continue;
             }
@@ -120,13 +151,6 @@ fn measure(args: &Args) -> Result<Samples> {
                 let (name, lab) = &labs[(i + round) % labs.len()];
                 let mut measured = || -> Result<()> {
                     match metric {
-                        Metric::Tcp => {
-                            let stream = traffic::tcp(lab, time)?;
-                            keep("tcp", name, stream.bits_per_s / 1e9);
-                            if let Some(ns) = stream.cpu_ns {
-                                keep("tcp_cpu", name, ns);
-                            }
-                        }
                         Metric::Rtt => keep("rtt", name, traffic::round_trip(lab, time / 2)?),
                         _ => {
                             let flood = traffic::flood(lab, time)?;
@@ -169,4 +193,40 @@ fn measure(args: &Args) -> Result<Samples> {
         eprintln!("packets: round {} of {}", round + 1, args.rounds);
     }
     Ok(samples)
+}
+
+/// Times that the sides take turns in a round.
+const TURNS: u32 = 5;
+
+/// Times that the few do whose difference is a few hundredths.
+const MANY_TURNS: u32 = 12;
+
+/// Gives every side in turn its slices of a stream.
+fn streams<'l, L: Borrow<(&'static str, Lab)>>(
+    labs: &'l [L],
+    round: usize,
+    slice: Duration,
+    turns: u32,
+    ends: Ends,
+) -> Result<Vec<(&'l str, Carried)>> {
+    let mut open = Vec::new();
+    for (name, lab) in labs.iter().map(Borrow::borrow) {
+        let stream = Stream::open(lab, ends).map_err(|e| format!("{name}: {e}"))?;
+        open.push((*name, stream));
+    }
+    let sides = open.len();
+    for turn in 0..turns {
+        for i in 0..sides {
+            // Each turn begins with another side, so that none always runs on a warmer machine.
+            let (name, stream) = &mut open[(i + round + turn as usize) % sides];
+            stream.slice(slice).map_err(|e| format!("{name}: {e}"))?;
+        }
+    }
+    if let Some((name, _)) = open.iter().find(|(_, stream)| stream.carried.bits_per_s() == 0.0) {
+        return Err(format!("{name}: the stream came to a halt").into());
+    }
+    Ok(open
+        .iter()
+        .map(|(name, stream)| (*name, stream.carried.clone()))
+        .collect())
 }

@@ -1,101 +1,16 @@
-//! Load from one namespace to the other: a TCP stream, a flood of the smallest frames, and one of them to and fro.
+//! Load from one namespace to the other: a flood of the smallest frames, and one of them to and fro.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-
 use crate::lab::{A, B, Lab, Result};
 
-/// Time a stream runs before it is measured.
-const WARM_UP: Duration = Duration::from_millis(150);
+/// Time that a round trip is tried before it is measured.
+const WARM_UP: Duration = Duration::from_millis(50);
 
 /// Bytes of UDP payload that make an Ethernet frame of 60 bytes.
 const SMALLEST: usize = 18;
-
-/// Payload of a TCP segment with time stamps in an Ethernet frame of 1514 bytes.
-const SEGMENT: f64 = 1448.0;
-
-/// What one TCP connection came to.
-#[derive(Clone, Copy, Debug)]
-pub struct Stream {
-    /// Bits of payload a second, as the receiver counts.
-    pub bits_per_s: f64,
-    /// CPU nanoseconds for each 1448 bytes of the thread in between; `None` where the kernel carries the frames.
-    pub cpu_ns: Option<f64>,
-}
-
-/// Sends a stream for as long as the receiver measures it.
-pub fn tcp(lab: &Lab, time: Duration) -> Result<Stream> {
-    let listener = lab.b.run(|| TcpListener::bind((B, 0)))??;
-    let to = listener.local_addr()?;
-    let stop = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let sender = scope.spawn(|| -> Result<()> {
-            let mut stream = lab
-                .a
-                .run(|| TcpStream::connect_timeout(&to, Duration::from_secs(5)))??;
-            stream.set_write_timeout(Some(Duration::from_secs(5)))?;
-            let block = vec![0x5a; 256 << 10];
-            while !stop.load(Ordering::Relaxed) {
-                stream.write_all(&block)?;
-            }
-            Ok(())
-        });
-        let received = receive(lab, &listener, time);
-        stop.store(true, Ordering::Relaxed);
-        // The sender ends with a broken pipe once the receiver has closed; only the receiver's word counts.
-        let _ = sender.join();
-        received
-    })
-}
-
-fn receive(lab: &Lab, listener: &TcpListener, time: Duration) -> Result<Stream> {
-    let mut stream = accept(listener)?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    let mut block = vec![0; 256 << 10];
-    let start = Instant::now();
-    while start.elapsed() < WARM_UP {
-        if stream.read(&mut block)? == 0 {
-            return Err("the stream ended while it warmed up".into());
-        }
-    }
-    let before = lab.work()?;
-    let start = Instant::now();
-    let mut bytes = 0u64;
-    while start.elapsed() < time {
-        match stream.read(&mut block)? {
-            0 => return Err("the stream ended before its time".into()),
-            n => bytes += n as u64,
-        }
-    }
-    let took = start.elapsed();
-    let cpu_ns = match (before, lab.work()?) {
-        (Some(x), Some(y)) => Some((y.cpu - x.cpu).as_nanos() as f64 / (bytes as f64 / SEGMENT)),
-        _ => None,
-    };
-    Ok(Stream {
-        bits_per_s: bytes as f64 * 8.0 / took.as_secs_f64(),
-        cpu_ns,
-    })
-}
-
-fn accept(listener: &TcpListener) -> Result<TcpStream> {
-    let mut fds = [PollFd::new(listener, PollFlags::IN)];
-    if poll(
-        &mut fds,
-        Some(&Timespec {
-            tv_sec: 5,
-            tv_nsec: 0,
-        }),
-    )? == 0
-    {
-        return Err("no connection came through within 5 s".into());
-    }
-    Ok(listener.accept()?.0)
-}
 
 /// What a flood came to.
 #[derive(Clone, Copy, Debug)]
@@ -188,10 +103,10 @@ fn to_and_fro(socket: &UdpSocket, time: Duration) -> Result<Vec<f64>> {
     let mut packet = [0; SMALLEST];
     let mut times = Vec::new();
     let begun = Instant::now();
-    while begun.elapsed() < WARM_UP / 3 + time {
+    while begun.elapsed() < WARM_UP + time {
         let sent = Instant::now();
         socket.send(&packet)?;
-        if socket.recv(&mut packet).is_ok() && begun.elapsed() > WARM_UP / 3 {
+        if socket.recv(&mut packet).is_ok() && begun.elapsed() > WARM_UP {
             times.push(sent.elapsed().as_nanos() as f64);
         }
     }
@@ -201,7 +116,8 @@ fn to_and_fro(socket: &UdpSocket, time: Duration) -> Result<Vec<f64>> {
     Ok(times)
 }
 
-fn median(values: &[f64]) -> f64 {
+/// Returns the middle one of at least one value.
+pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted[sorted.len() / 2]

@@ -111,7 +111,7 @@ impl Lan {
                 },
             },
             up(end, true),
-            Change::Clsact { index: end },
+            Change::IngressQdisc { index: end },
             Change::Ifb {
                 index: x,
                 name: format!("x{x}"),

@@ -177,7 +177,7 @@ pub fn plug(space: u32) -> Vec<Step> {
                 },
             },
         ),
-        net(0, Change::Clsact { index: end }),
+        net(0, Change::IngressQdisc { index: end }),
         net(
             space,
             Change::AddAddress {

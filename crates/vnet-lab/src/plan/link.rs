@@ -73,7 +73,7 @@ impl Plan {
         let link = &plan.links[at];
         let of = subject(link);
         for index in lab_ends(plan, link) {
-            self.make.push(&of, in_lab(Change::Clsact { index }));
+            self.make.push(&of, in_lab(Change::IngressQdisc { index }));
             let set = LinkSet {
                 up: Some(link.up),
                 noarp: Some(true),

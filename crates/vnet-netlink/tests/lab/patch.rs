@@ -38,8 +38,8 @@ fn patched(lab: &mut Spaces) {
             veth(22, 2),
             end(21),
             end(22),
-            Change::Clsact { index: 21 },
-            Change::Clsact { index: 22 },
+            Change::IngressQdisc { index: 21 },
+            Change::IngressQdisc { index: 22 },
             redirect(21, 2, 22, Into::Egress),
             redirect(22, 2, 21, Into::Egress),
         ],
@@ -209,7 +209,7 @@ fn a_second_redirect_at_one_priority_is_refused_and_a_missing_one_too() {
                 .contains("redirect v21 to the egress of v22 at priority 2"),
             "{error}"
         );
-        let error = lab.refused(0, Change::Clsact { index: 21 });
+        let error = lab.refused(0, Change::IngressQdisc { index: 21 });
         assert_eq!(error.errno(), 17, "{error:?}");
         let error = lab.refused(0, Change::DelRedirect { index: 21, prio: 7 });
         assert_eq!(error.errno(), 2, "{error:?}");

@@ -60,8 +60,8 @@ fn milliseconds_per_node_of_each_change() {
             lab.apply(0, &[set(1, same)]);
         });
         report.step("veth pair", |node| lab.apply(0, &[veth(port(node), node)]));
-        report.step("clsact", |node| {
-            lab.apply(0, &[Change::Clsact { index: port(node) }]);
+        report.step("ingress qdisc", |node| {
+            lab.apply(0, &[Change::IngressQdisc { index: port(node) }]);
         });
         report.step("lab end noarp, up", |node| {
             let end = LinkSet {

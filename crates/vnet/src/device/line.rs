@@ -123,7 +123,7 @@ impl Device {
             let mut line = self.inner.line.write();
             if matches!(*line, Line::Idle(_)) {
                 let port = self.take_port(&mut line)?;
-                *line = Line::Sink(Pipeline::sink(port)?);
+                *line = Line::Sink(self.sink(port)?);
             }
         }
     }

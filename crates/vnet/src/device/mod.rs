@@ -8,9 +8,11 @@ mod link;
 
 use std::fmt;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use vnet_datapath::{Pipeline, Port};
 use vnet_packet::Layer;
 use vnet_sandbox::Namespace;
 use vnet_sys::NetNs;
@@ -94,6 +96,8 @@ pub(crate) struct Inner {
     pub scope: Scope,
     /// Descriptor that keeps the device or its frames, for [`Device::fds`]; -1 when there is none.
     pub held: AtomicI32,
+    /// How long whoever moves its frames looks for more of them before it sleeps.
+    busy_poll_ns: AtomicU64,
     pub life: Arc<Life>,
     pub born: Generation,
 }
@@ -125,6 +129,7 @@ impl Device {
                 attachments: Attachments::default(),
                 scope: Scope::next(),
                 held: AtomicI32::new(held.unwrap_or(-1)),
+                busy_poll_ns: AtomicU64::new(0),
                 life,
                 born: Generation::current(),
             }),
@@ -211,6 +216,25 @@ impl Device {
         self.inner.held.store(-1, Ordering::Relaxed);
         drop(self.lock_namespace().take());
         self.inner.life.end()
+    }
+
+    /// Has whoever moves its frames look for more of them that long before it sleeps.
+    pub(crate) fn polled(self, time: Duration) -> Self {
+        let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.inner.busy_poll_ns.store(ns, Ordering::Relaxed);
+        self
+    }
+
+    /// Returns how long whoever moves its frames looks for more of them before it sleeps.
+    pub(crate) fn busy_poll(&self) -> Duration {
+        Duration::from_nanos(self.inner.busy_poll_ns.load(Ordering::Relaxed))
+    }
+
+    /// Makes a pipeline of its own for its port.
+    pub(crate) fn sink(&self, port: Port) -> Result<Pipeline, Error> {
+        let pipeline = Pipeline::sink(port)?;
+        pipeline.set_busy_poll(self.busy_poll())?;
+        Ok(pipeline)
     }
 
     /// Asks something of the namespace it lives in; one thread at a time, because the kernel answers EBUSY to a second list

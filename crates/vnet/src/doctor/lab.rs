@@ -295,7 +295,7 @@ const KINDS: [Kind; 4] = [
             open.apply(vec![
                 bridge(A),
                 bridge(B),
-                Change::Clsact { index: A },
+                Change::IngressQdisc { index: A },
                 Change::Redirect {
                     index: A,
                     prio: 2,
@@ -304,7 +304,7 @@ const KINDS: [Kind; 4] = [
                 },
             ])
         },
-        "no link between two hosts can be made (clsact, u32 and mirred are missing)",
+        "no link between two hosts can be made (sch_ingress, cls_u32 and act_mirred are missing)",
     ),
     (
         "kernel: ifb",

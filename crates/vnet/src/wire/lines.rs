@@ -84,13 +84,16 @@ impl Wire {
         }
     }
 
-    /// Polls for more frames that long after each wake-up, before its thread sleeps: less delay for more CPU time.
+    /// Polls for more frames that long after each wake-up, before its thread sleeps: less delay for more CPU time. The longest of
+    /// this and of what its devices were made with counts.
     ///
     /// # Errors
     /// [`Error::Closed`].
     pub fn set_busy_poll(&self, time: Duration) -> Result<(), Error> {
+        let (a, b) = self.devices();
+        let longest = time.max(a.busy_poll()).max(b.busy_poll());
         self.inner
-            .on_pipeline(|pipeline| Ok(pipeline.set_busy_poll(time)?))
+            .on_pipeline(|pipeline| Ok(pipeline.set_busy_poll(longest)?))
     }
 }
 

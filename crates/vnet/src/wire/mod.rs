@@ -97,13 +97,15 @@ impl Wire {
                 return Err(error);
             }
         };
+        let pipeline = Pipeline::wire_held(port_a, port_b)?;
+        pipeline.set_busy_poll(a.busy_poll().max(b.busy_poll()))?;
         let wire = Arc::new(WireInner {
             a: a.clone(),
             b: b.clone(),
             attachments: Attachments::default(),
             scope: Scope::next(),
             impaired: Impaired::new(seed),
-            pipeline: RwLock::new(Some(Pipeline::wire_held(port_a, port_b)?)),
+            pipeline: RwLock::new(Some(pipeline)),
             born: Generation::current(),
         });
         *line_a = Line::Wired(Arc::downgrade(&wire), 0);
@@ -290,7 +292,7 @@ fn give_back(device: &Device, line: &mut Line, port: Port) {
     *line = if device.inner.attachments.is_empty() && !port.is_recorded() {
         Line::Idle(Source::Port(Box::new(Mutex::new(port))))
     } else {
-        match Pipeline::sink(port) {
+        match device.sink(port) {
             Ok(pipeline) => Line::Sink(pipeline),
             Err(error) => {
                 tracing::error!("{device} is closed, because its frames cannot be carried on: {error}");
