@@ -32,6 +32,7 @@ from vnet._shown import Shown, headed, titled
 from vnet._stats import StageStats, stage_mark
 from vnet._swap import Swapped, swap
 from vnet._tap import addresses
+from vnet._uses import PluginUses, uses
 
 __all__ = ["Network"]
 
@@ -161,15 +162,17 @@ class Network(Shown):
         dns: str | Sequence[str] | None = None,
         sysctls: Mapping[str, str | int] | None = None,
         private_dirs: Sequence[str | os.PathLike[str]] = (),
+        run: str | Sequence[str] = (),
     ) -> Host:
         """Add an end system. ``name`` is its host name: 1 to 63 of ``A-Z a-z 0-9 . _ -``.
 
         ``ip`` and ``mac`` are of its first interface. ``gateway`` is the neighbour its default route leads through: the
         first router beside it when None, none when False. ``routes`` are further ones, such as
         ``{"10.9.0.0/16": "10.0.0.254"}``. ``private_dirs`` are empty directories of its own, such as ``["/var/lib/dhcp"]``.
+        ``run`` are shell commands that are started in it once the network is up, and end with it.
         Raises InvalidValue for a name that is taken or cannot be.
         """
-        native = self._add("host", name, ip, mac, gateway, routes, dns, sysctls, private_dirs, None)
+        native = self._add("host", name, ip, mac, gateway, routes, dns, sysctls, private_dirs, None, run)
         return Host(native, self)
 
     def router(
@@ -184,17 +187,21 @@ class Network(Shown):
         sysctls: Mapping[str, str | int] | None = None,
         private_dirs: Sequence[str | os.PathLike[str]] = (),
         routing: Literal["static", "none"] | None = None,
+        run: str | Sequence[str] = (),
     ) -> Router:
         """Add a system that forwards packets between its interfaces; options are those of :meth:`host`.
 
         It gets shortest-path routes to every network, unless ``routing="none"``, here or for the whole network.
         """
-        native = self._add("router", name, ip, mac, gateway, routes, dns, sysctls, private_dirs, routing)
+        native = self._add("router", name, ip, mac, gateway, routes, dns, sysctls, private_dirs, routing, run)
         return Router(native, self)
 
-    def switch(self, name: str) -> Switch:
-        """Add a switch, which forwards frames by the Ethernet addresses it learns."""
-        return Switch(self._add("switch", name, None, None, None, (), None, None, (), None), self)
+    def switch(self, name: str, *, plugins: PluginUses = ()) -> Switch:
+        """Add a switch, which forwards frames by the Ethernet addresses it learns.
+
+        ``plugins`` judge what arrives at its ports once the network runs; they are given as to :meth:`link`.
+        """
+        return Switch(self._add("switch", name, None, None, None, (), None, None, (), None, (), plugins), self)
 
     def _add(
         self,
@@ -208,6 +215,8 @@ class Network(Shown):
         sysctls: Mapping[str, str | int] | None,
         private_dirs: Sequence[str | os.PathLike[str]],
         routing: str | None,
+        run: str | Sequence[str],
+        plugins: PluginUses = (),
     ) -> _vnet.Node:
         native = self._native.add_node(
             kind,
@@ -220,6 +229,8 @@ class Network(Shown):
             sysctls={key: str(value) for key, value in (sysctls or {}).items()},
             private_dirs=[os.fspath(path) for path in private_dirs],
             routing=routing,
+            run=[run] if isinstance(run, str) else list(run),
+            plugins=uses(plugins),
         )
         _magics.learn([name])
         return native
@@ -238,6 +249,7 @@ class Network(Shown):
         schedule: Sequence[Mapping[str, Any]] = (),
         big_tcp: bool = False,
         busy_poll: str | float | None = None,
+        plugins: PluginUses = (),
         **impairments: Unpack[Impairments],
     ) -> Link:
         """Join two nodes: each gets an interface, ``eth0``, ``eth1``, ... or as ``interfaces`` says, and a switch gets a port.
@@ -253,6 +265,10 @@ class Network(Shown):
         ``schedule`` has things happen at their time, counted from the network's start: ``{"at": "5s", "delay": "50ms"}``,
         ``{"at": "10s", "down": True}``, ``{"every": "10s", "down": "1s"}``; see :meth:`Link.schedule`. ``big_tcp=True`` lets
         its hosts send IPv4 super-frames of up to 180,000 bytes. ``busy_poll`` is the network's for this link alone.
+
+        ``plugins`` judge its frames from the start and are part of the declaration, as in a lab file: names of plugins that
+        ship with vnet, paths of ``.wasm`` files, and dicts such as ``{"plugin": "acl", "config": {...}, "direction":
+        "ingress"}``, also with ``on_fault`` and ``grants``. :meth:`Link.attach` adds and takes others while it runs.
 
         Raises InvalidValue for an unknown node, a link of a node to itself, addresses that cannot be, and impairments with a
         wrong unit, or that do not go together.
@@ -271,6 +287,7 @@ class Network(Shown):
             schedule=events(schedule),
             big_tcp=big_tcp,
             busy_poll=busy_poll,
+            plugins=uses(plugins),
         )
         return Link(native, self)
 

@@ -265,6 +265,8 @@ class Network:
         sysctls: dict[str, str],
         private_dirs: Sequence[str],
         routing: str | None,
+        run: Sequence[str],
+        plugins: str,
     ) -> Node: ...
     def add_link(
         self,
@@ -281,6 +283,7 @@ class Network:
         schedule: str,
         big_tcp: bool,
         busy_poll: str | float | None,
+        plugins: str,
     ) -> Link: ...
     def node(self, name: str) -> Node: ...
     def nodes(self) -> list[Node]: ...

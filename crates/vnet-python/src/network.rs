@@ -8,7 +8,7 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use vnet::{
     Changes, Error, Event, GraphFormat, GraphNotes, LinkOptions, NetworkSpec, NodeKind, NodeOptions,
-    PingAllOptions, Progress,
+    PingAllOptions, PluginUse, Progress,
 };
 
 use crate::attachment::{Attachment, Recording};
@@ -138,7 +138,7 @@ impl Network {
         py.detach(|| self.0.save(&path)).or_raise()
     }
 
-    #[pyo3(signature = (kind, name, *, ip, mac, gateway, routes, dns, sysctls, private_dirs, routing))]
+    #[pyo3(signature = (kind, name, *, ip, mac, gateway, routes, dns, sysctls, private_dirs, routing, run, plugins))]
     #[expect(
         clippy::too_many_arguments,
         reason = "one for each option of a node, by keyword"
@@ -156,6 +156,8 @@ impl Network {
         sysctls: BTreeMap<String, String>,
         private_dirs: Vec<PathBuf>,
         routing: Option<String>,
+        run: Vec<String>,
+        plugins: &str,
     ) -> PyResult<Node> {
         let kind = match kind {
             "switch" => NodeKind::Switch,
@@ -171,12 +173,16 @@ impl Network {
             sysctls,
             private_dirs,
             routing,
+            run,
+            plugins: PluginUse::list_from_json(plugins)
+                .map_err(Error::from)
+                .or_raise()?,
         };
         let add = || self.0.add_node(options.declare(name, kind)?);
         py.detach(add).or_raise().map(Node)
     }
 
-    #[pyo3(signature = (a, b, *, name, interfaces, ip, mac, mtu, up, impair, schedule, big_tcp, busy_poll))]
+    #[pyo3(signature = (a, b, *, name, interfaces, ip, mac, mtu, up, impair, schedule, big_tcp, busy_poll, plugins))]
     #[expect(
         clippy::too_many_arguments,
         reason = "one for each option of a link, by keyword"
@@ -196,6 +202,7 @@ impl Network {
         schedule: &str,
         big_tcp: bool,
         busy_poll: Option<Time>,
+        plugins: &str,
     ) -> PyResult<Link> {
         let options = LinkOptions {
             name,
@@ -208,6 +215,9 @@ impl Network {
             schedule: Event::list_from_json(schedule).map_err(Error::from).or_raise()?,
             big_tcp,
             busy_poll: busy_poll.map(|time| time.duration("busy_poll")).transpose()?,
+            plugins: PluginUse::list_from_json(plugins)
+                .map_err(Error::from)
+                .or_raise()?,
         };
         let add = || self.0.add_link(options.declare(a, b)?);
         py.detach(add).or_raise().map(Link)

@@ -9,6 +9,8 @@ use serde::Serialize;
 use vnet_impair::Impairment;
 use vnet_netlink::{Cidr, Mac};
 
+use crate::error::TopologyError;
+use crate::read;
 use crate::schedule::Event;
 
 /// A network as it was declared; the order of nodes and links is the order of their creation.
@@ -292,6 +294,14 @@ pub struct PluginUse {
 }
 
 impl PluginUse {
+    /// Reads a JSON list of plugins, in the form a lab file has them.
+    ///
+    /// # Errors
+    /// [`TopologyError`] with the key, and what was expected there.
+    pub fn list_from_json(text: &str) -> Result<Vec<Self>, TopologyError> {
+        read::plugins(text)
+    }
+
     /// Describes a plugin without options.
     pub fn new(plugin: impl Into<String>) -> Self {
         Self {

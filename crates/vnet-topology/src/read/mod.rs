@@ -15,7 +15,7 @@ use crate::places::{Declared, Places, Subject};
 use crate::read::cursor::{Cursor, Lines, Source};
 use crate::resolve::resolve_at;
 use crate::schedule::Event;
-use crate::spec::{DEFAULT_IPV4, DEFAULT_IPV6, Spec};
+use crate::spec::{DEFAULT_IPV4, DEFAULT_IPV6, PluginUse, Spec};
 
 pub(crate) use values::address;
 
@@ -134,9 +134,17 @@ pub(crate) fn events(text: &str) -> Result<Vec<Event>, TopologyError> {
     fields.get("schedule").map_or(Ok(Vec::new()), impair::events)
 }
 
+/// Reads plugins, as a JSON list.
+pub(crate) fn plugins(text: &str) -> Result<Vec<PluginUse>, TopologyError> {
+    let item = alone(&format!(r#"{{"plugins":{text}}}"#))?;
+    let cursor = Cursor::new(Source::Json(None), &item);
+    let fields = cursor.fields(&["plugins"], "a list of plugins")?;
+    fields.get("plugins").map_or(Ok(Vec::new()), values::plugins)
+}
+
 fn alone(text: &str) -> Result<tree::Item, TopologyError> {
     json(text).map_err(|error| TopologyError::Syntax {
-        at: Place::named("the changes of a link"),
+        at: Place::named("what a link or node is told"),
         reason: error.to_string(),
     })
 }

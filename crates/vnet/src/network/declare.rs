@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use vnet_netlink::Cidr;
 use vnet_topology::{
-    Changes, EndSpec, Event, Gateway, LinkSpec, NodeKind, NodeSpec, RouteEntry, Routing, Spec, parse_address,
+    Changes, EndSpec, Event, Gateway, LinkSpec, NodeKind, NodeSpec, PluginUse, RouteEntry, Routing, Spec,
+    parse_address,
 };
 
 use super::{Link, Network, Node};
@@ -32,6 +33,10 @@ pub struct NodeOptions {
     pub private_dirs: Vec<PathBuf>,
     /// Whether a router gets shortest-path routes; `None`: as the network says.
     pub routing: Option<String>,
+    /// Shell commands to start in it when the network is up.
+    pub run: Vec<String>,
+    /// Plugins of a switch.
+    pub plugins: Vec<PluginUse>,
 }
 
 /// What may be said of a link, as texts; pairs are for the ends a and b.
@@ -57,6 +62,8 @@ pub struct LinkOptions {
     pub big_tcp: bool,
     /// How long the engine polls for more of its frames after a wake-up; `None`: as the network says.
     pub busy_poll: Option<Duration>,
+    /// Plugins that judge its frames.
+    pub plugins: Vec<PluginUse>,
 }
 
 impl NodeOptions {
@@ -86,6 +93,8 @@ impl NodeOptions {
             sysctls: self.sysctls,
             private_dirs: self.private_dirs,
             routing: self.routing.as_deref().map(routing).transpose()?,
+            run: self.run,
+            plugins: self.plugins,
             ..NodeSpec::new(name, kind)
         })
     }
@@ -122,7 +131,7 @@ impl LinkOptions {
             schedule: self.schedule,
             big_tcp: self.big_tcp,
             busy_poll_ns: self.busy_poll.map(nanoseconds),
-            plugins: Vec::new(),
+            plugins: self.plugins,
         })
     }
 }
