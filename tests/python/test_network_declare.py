@@ -249,14 +249,14 @@ def test_plugins_and_commands_are_declared_as_in_a_lab_file(tmp_path: Path) -> N
     net = vnet.Network()
     h1 = net.host("h1", run="echo up > /tmp/up; sleep 60")
     s1 = net.switch("s1", plugins="drop_bcast")
-    acl = vnet.Plugin("acl", config={"rules": [{"action": "deny", "proto": "tcp"}]}, on_fault="open")
-    net.link(h1, s1, plugins=[acl, {"plugin": "count", "direction": "ingress"}])
+    flt = vnet.Plugin("drop_bcast", config={"allow_arp": True}, on_fault="open")
+    net.link(h1, s1, plugins=[flt, {"plugin": "count", "direction": "ingress"}])
     net.link(net.router("r1", run=["true", "false"]), s1)
     path = tmp_path / "lab.toml"
     net.save(path)
     assert vnet.Network.load(path).to_dict() == net.to_dict()
     (first, _) = net.to_dict()["links"]
-    assert first["plugins"][0] == {"plugin": "acl", "config": acl.config, "on_fault": "open"}
+    assert first["plugins"][0] == {"plugin": "drop_bcast", "config": {"allow_arp": True}, "on_fault": "open"}
     assert first["plugins"][1] == {"plugin": "count", "direction": "ingress"}
     assert {node["name"]: node.get("run") for node in net.to_dict()["nodes"]}["r1"] == ["true", "false"]
     for wrong, said in (({"plugn": "acl"}, "plugn"), (vnet.Plugin(b"module"), "declaration"), ([3], "plugins")):
