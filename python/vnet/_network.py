@@ -268,7 +268,7 @@ class Network(Shown):
 
         ``plugins`` judge its frames from the start and are part of the declaration, as in a lab file: names of plugins that
         ship with vnet, paths of ``.wasm`` files, and dicts such as ``{"plugin": "acl", "config": {...}, "direction":
-        "ingress"}``, also with ``on_fault`` and ``grants``. :meth:`Link.attach` adds and takes others while it runs.
+        "ingress"}``, also with ``on_fault``, ``grants`` and ``module_cap``. :meth:`Link.attach` adds others while it runs.
 
         Raises InvalidValue for an unknown node, a link of a node to itself, addresses that cannot be, and impairments with a
         wrong unit, or that do not go together.

@@ -37,11 +37,16 @@ def _one(plugin: PluginUse) -> Any:
     if not isinstance(plugin, Plugin):
         return plugin if isinstance(plugin, str) else dict(plugin)
     if isinstance(plugin.source, bytes) or plugin != Plugin(
-        plugin.source, config=plugin.config, on_fault=plugin.on_fault, grants=plugin.grants
+        plugin.source,
+        config=plugin.config,
+        on_fault=plugin.on_fault,
+        grants=plugin.grants,
+        module_cap=plugin.module_cap,
     ):
         raise InvalidValue(
-            f"{plugin!r} has what no declaration holds: only a name or path, config, on_fault and grants can be declared",
-            hint="attach it to the link or switch once it is there",
+            f"{plugin!r} has what no declaration holds",
+            hint="declare a name or path, config, on_fault, grants and module_cap only, or attach it once the network is there",
         )
-    options = {"config": plugin.config, "on_fault": plugin.on_fault, "grants": list(plugin.grants)}
+    options = {name: getattr(plugin, name) for name in ("config", "on_fault", "module_cap")}
+    options["grants"] = [*plugin.grants]
     return {"plugin": os.fspath(plugin.source)} | {key: value for key, value in options.items() if value}
