@@ -75,6 +75,7 @@ from vnet._iperf import IperfInterval, IperfResult
 from vnet._ladder import Ladder, LadderMessage, ladder
 from vnet._linestats import LineDelay, LineStats, LossBursts, Spread
 from vnet._link import Link, LinkState, NodeInterface
+from vnet._live import Live
 from vnet._maps import Map, Maps
 from vnet._netstats import Count, InterfaceStats, LinkStats, NetworkStats
 from vnet._network import Network
@@ -86,6 +87,7 @@ from vnet._process import Process
 from vnet._recording import Recorded, Recording
 from vnet._replay import Change, ReplayReport, replay
 from vnet._run import Completed, arun, run
+from vnet._series import StatsSeries
 from vnet._shipped import ShippedPlugin, shipped
 from vnet._stats import DeviceState, DeviceStats, Fault, KernelStats, PipelineStats, PortStats, StageStats
 from vnet._swap import Carried, Swapped, Watch, swap
@@ -134,6 +136,7 @@ __all__ = [
     "LinkImpairments",
     "LinkState",
     "LinkStats",
+    "Live",
     "LogRecord",
     "LossBursts",
     "Map",
@@ -164,6 +167,7 @@ __all__ = [
     "Spread",
     "StageStats",
     "StaleInterface",
+    "StatsSeries",
     "Swapped",
     "Switch",
     "SystemFailure",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
+from vnet import _vnet
+from vnet._errors import InvalidValue
 from vnet._html import Html, folded, mark, strong, table
 from vnet._linestats import LineStats, lines_body
+from vnet._series import Tabular
 from vnet._shown import Shown, headed, titled
 from vnet._stats import KernelStats, PipelineStats, _Value, kernel_table, pipeline_body
 
@@ -102,24 +105,32 @@ def _link_row(link: LinkStats) -> list[object]:
 
 
 @dataclass(frozen=True, slots=True)
-class NetworkStats(Shown):
+class NetworkStats(Tabular, Shown):
     """Counters of a network up to one moment.
 
     ``interfaces`` are in the order of the nodes, ``links`` by name. ``engine`` holds the books of each part whose frames the
-    engine moves just now, by the name of its link or switch.
+    engine moves just now, by the name of its link or switch. The same as a table of one sample: :meth:`to_pandas`,
+    :meth:`to_polars`, or whatever reads an Arrow stream.
     """
 
     interfaces: tuple[InterfaceStats, ...]
     links: Mapping[str, LinkStats]
     engine: Mapping[str, PipelineStats]
+    _rows: _vnet.Rows | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def _read(cls, data: Mapping[str, Any]) -> Self:
+    def _read(cls, data: Mapping[str, Any], rows: _vnet.Rows | None = None) -> Self:
         return cls(
             interfaces=tuple(InterfaceStats._read(row) for row in data["interfaces"]),
             links={row["name"]: LinkStats._read(row) for row in data["links"]},
             engine={row["name"]: PipelineStats._read(row["stats"]) for row in data["islands"]},
+            _rows=rows,
         )
+
+    def _rows_now(self) -> _vnet.Rows:
+        if self._rows is None:
+            raise InvalidValue("these counters were not taken from a network", hint="ask net.stats() for them")
+        return self._rows
 
     def to_dict(self) -> dict[str, Any]:
         """Return the same values as plain dicts, lists, strings and numbers."""

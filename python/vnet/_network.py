@@ -11,7 +11,7 @@ import warnings
 import weakref
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, Unpack
+from typing import Any, Literal, Self, TypeVar, Unpack, overload
 
 from vnet import _lifetime, _logs, _magics, _progress, _vnet
 from vnet._attachment import Attachment
@@ -23,11 +23,13 @@ from vnet._graph import from_networkx, to_networkx
 from vnet._html import Html, folded, mark, strong, table
 from vnet._impair import Impairments, changes, events
 from vnet._link import Link, pair
+from vnet._live import Live
 from vnet._netstats import NetworkStats, link_table
 from vnet._node import Host, Node, Router, Switch, wrap
 from vnet._picture import Attached, notes
 from vnet._ping import PingMatrix
 from vnet._plugin import PluginLike
+from vnet._series import StatsSeries
 from vnet._shown import Shown, headed, titled
 from vnet._stats import StageStats, stage_mark
 from vnet._swap import Swapped, swap
@@ -424,9 +426,28 @@ class Network(Shown):
         """Put other plugins in the places of several of one link or switch, all in one step: see :func:`vnet.swap`."""
         return swap(plugins, carry)
 
-    def stats(self) -> NetworkStats:
-        """Return the counters of every interface and link up to this moment."""
-        return NetworkStats._read(self._native.stats())
+    @overload
+    def stats(self) -> NetworkStats: ...
+
+    @overload
+    def stats(self, *, every: str | float, last: str | float = ...) -> StatsSeries: ...
+
+    def stats(self, *, every: str | float | None = None, last: str | float = 60.0) -> NetworkStats | StatsSeries:
+        """Return the counters of every interface, link and plugin up to this moment, or begin to sample them.
+
+        With ``every``, a time such as ``"100ms"`` or a number of seconds, a thread takes a sample that often, and what is
+        returned keeps those of the last ``last``: see :class:`StatsSeries`. Both are tables for pandas, polars and duckdb.
+        """
+        if every is None:
+            return NetworkStats._read(*self._native.stats())
+        return StatsSeries(self._native.series(every=every, last=last), self.name)
+
+    def live(self, *, every: float = 0.1, packets: bool = True) -> Live:
+        """Show the network at work in a notebook: traffic on its links, queues, drops, plugins, and the last packets. Starts it.
+
+        ``every`` is the time between two looks in seconds, 0.05 or more. ``packets=False`` reads no packets. See :class:`Live`.
+        """
+        return Live(self, every=every, packets=packets)
 
     def close(self) -> None:
         """End every program in it, take it down and wait until it is gone. Doing it again does nothing."""

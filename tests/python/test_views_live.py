@@ -124,3 +124,29 @@ def test_an_attachment_keeps_no_forgotten_network() -> None:
     with pytest.warns(ResourceWarning, match="unclosed"):
         del net, link
     assert there() is None
+
+
+def test_a_series_says_what_it_has_taken() -> None:
+    with vnet.Network("lab") as net:
+        net.link(net.host("h1"), net.host("h2"))
+        series = net.stats(every=0.01)
+        until(lambda: series.taken > 2, "samples are taken")
+        assert ">running<" in html(series)
+        series.stop()
+        assert ">ended<" in html(series)
+    assert ">ended<" in html(series)
+
+
+def test_what_is_live_is_the_static_picture_where_no_notebook_is() -> None:
+    with vnet.Network("lab") as net:
+        net.link(net.host("h1"), net.host("h2"))
+        with net.live() as live:
+            forms = live._repr_mimebundle_()
+            assert forms["text/html"] == net._repr_mimebundle_()["text/html"]
+            assert "application/vnd.jupyter.widget-view+json" not in forms
+            assert live.widget is None
+            assert not live.running
+        with pytest.raises(vnet.InvalidValue, match="every"):
+            net.live(every=0)
+    assert html(live)
+    assert repr(live) == "<vnet.Live of lab: a static picture>"

@@ -22,6 +22,7 @@ mod report;
 mod session;
 mod signals;
 mod terminal;
+mod top;
 mod where_arg;
 
 use std::ffi::OsString;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use vnet::{Attachment, Command, Device, Netns, PipelineStats, Recording, StageStats, Wire};
+use vnet::{Attachment, Command, Device, Netns, NumbersDoor, PipelineStats, Recording, StageStats, Wire};
 
 use crate::failure::Failure;
 use crate::foreground;
@@ -31,6 +31,7 @@ impl Session {
         if let Some(text) = vnet::sandbox_announcement() {
             output::note(&text);
         }
+        let _door = self.open_door();
         let live = match argv {
             [] if !json => Live::on_terminal(),
             // The command has the terminal.
@@ -54,6 +55,19 @@ impl Session {
         let code = outcome?;
         shown?;
         Ok(code)
+    }
+
+    /// Lets `vnet top` ask for the numbers, under the first device's name.
+    fn open_door(&self) -> Option<NumbersDoor> {
+        let (devices, attachments) = (self.devices.clone(), self.attachments.clone());
+        NumbersDoor::open(std::process::id(), self.devices.first()?.name(), move || {
+            let devices: Vec<_> = devices.iter().map(Device::stats).collect::<Result<_, _>>()?;
+            let stages: Vec<_> = attachments
+                .iter()
+                .map(Attachment::stats)
+                .collect::<Result<_, _>>()?;
+            Ok(vnet::rows_of_devices(&devices, &stages))
+        })
     }
 
     fn look_after(&self) -> Result<(), Failure> {

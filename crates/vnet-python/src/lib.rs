@@ -7,6 +7,7 @@
     reason = "what Python hands over is extracted, so it is owned"
 )]
 
+mod arrow;
 mod attachment;
 mod cli;
 mod command;
@@ -22,6 +23,7 @@ mod network;
 mod node;
 mod process;
 mod reports;
+mod series;
 mod swap;
 mod wire;
 
@@ -58,6 +60,8 @@ mod _vnet {
         apparmor_profile, close_sandbox, doctor, next_logs, remove_stale, replay, sandbox_announcement,
         seccomp_profile, shipped,
     };
+    #[pymodule_export]
+    use super::series::{Rows, Series};
     #[pymodule_export]
     use super::swap::{Watch, next_events, swap_all};
     #[pymodule_export]

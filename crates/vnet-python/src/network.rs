@@ -16,6 +16,7 @@ use crate::convert::{Int, MTU, Plugin, Time, direction, invalid, plain, seconds}
 use crate::error::OrRaise;
 use crate::interrupt::interruptible;
 use crate::node::Node;
+use crate::series::{Rows, Series};
 
 /// A network in a private lab.
 #[pyclass(frozen, module = "vnet._vnet")]
@@ -252,12 +253,22 @@ impl Network {
         py.detach(|| self.0.picture(&notes)).or_raise()
     }
 
-    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let stats = interruptible(py, |cancel| {
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Rows)> {
+        let (stats, rows) = interruptible(py, |cancel| {
             self.0.start(cancel)?;
-            self.0.stats()
+            self.0.sample()
         })?;
-        plain(py, &stats)
+        Ok((plain(py, &stats)?, Rows(rows)))
+    }
+
+    #[pyo3(signature = (*, every, last))]
+    fn series(&self, py: Python<'_>, every: Time, last: Time) -> PyResult<Series> {
+        interruptible(py, |cancel| self.0.start(cancel))?;
+        Series::start(py, &self.0, &every, &last)
+    }
+
+    fn rows(&self, py: Python<'_>, nodes: bool) -> PyResult<Rows> {
+        py.detach(|| self.0.rows(nodes)).or_raise().map(Rows)
     }
 
     #[pyo3(signature = (*, hosts, ipv4, ipv6, timeout))]

@@ -165,14 +165,20 @@ impl Attachments {
 
     /// Returns those of a network, each with its place.
     pub(crate) fn placed(&self) -> Vec<(String, Attachment)> {
-        let placed = |attachment: &Arc<AttachmentInner>| match &attachment.owner {
+        let located = self.located().into_iter();
+        located.map(|(at, attachment)| (words(&at), attachment)).collect()
+    }
+
+    /// Returns those of a network, each with where it is.
+    pub(crate) fn located(&self) -> Vec<(At, Attachment)> {
+        let located = |attachment: &Arc<AttachmentInner>| match &attachment.owner {
             Owner::Network { at, island, .. } if !island.has_ended(attachment.id) => {
                 let inner = Arc::clone(attachment);
-                Some((words(at), Attachment { inner }))
+                Some((at.clone(), Attachment { inner }))
             }
             _ => None,
         };
-        self.list().iter().filter_map(placed).collect()
+        self.list().iter().filter_map(located).collect()
     }
 
     /// Forgets all of them; what they were in keeps their last counters.

@@ -39,6 +39,7 @@ mod logs;
 mod maps;
 mod netns;
 mod network;
+mod numbers;
 mod open;
 mod plugin;
 mod recording;
@@ -67,6 +68,7 @@ pub use network::{
     Cancel, GraphFormat, Link, LinkOptions, Network, Node, NodeInterface, NodeOptions, Pipes, Popen, Process,
     Stream, Transport, nanoseconds, never, pools, routing,
 };
+pub use numbers::{Keep, NumbersDoor, NumbersEntry, Row, Series, numbers_entries, rows_of_devices};
 pub use open::open;
 pub use plugin::{Config, Direction, Plugin};
 pub use recording::{Recorded, Recording};

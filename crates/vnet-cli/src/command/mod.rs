@@ -9,6 +9,7 @@ pub(crate) mod plugin;
 pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod tap;
+pub(crate) mod top;
 pub(crate) mod wire;
 
 use crate::args::Command;
@@ -22,6 +23,7 @@ pub(crate) fn run(command: Command) -> Result<i32, Failure> {
         Command::Run(options) => run::run(&options),
         Command::Exec(options) => exec::run(&options),
         Command::Ls(options) => ls::run(&options),
+        Command::Top(options) => top::run(&options),
         Command::Graph(options) => graph::run(&options),
         Command::Replay(options) => replay::run(options),
         Command::Demo(options) => demo::run(&options),

@@ -36,6 +36,7 @@ use crate::attachment::Attachments;
 use crate::error::Error;
 use crate::events::Scope;
 use crate::fork::Generation;
+use crate::numbers::NumbersDoor;
 
 /// Asked at least every 50 ms by whatever waits: true ends the wait with [`Error::System`] and `EINTR`.
 pub type Cancel<'a> = &'a dyn Fn() -> bool;
@@ -88,6 +89,8 @@ pub(crate) struct NetworkInner {
     holding: AtomicBool,
     pub attachments: Attachments,
     pub scope: Scope,
+    /// Tells other processes its numbers while it runs.
+    door: Mutex<Option<NumbersDoor>>,
     /// Commands started by hand or by the declaration: they live until the network is closed, whoever forgets the handle.
     processes: Mutex<Vec<Process>>,
     pub born: Generation,
@@ -118,6 +121,7 @@ impl Network {
                 holding: AtomicBool::new(false),
                 attachments: Attachments::default(),
                 scope: Scope::next(),
+                door: Mutex::default(),
                 processes: Mutex::new(Vec::new()),
                 born: Generation::current(),
             }),
@@ -175,7 +179,8 @@ impl Network {
         if self.inner.begun.load(Ordering::Acquire) {
             return Ok(());
         }
-        let descriptors = lab.lab()?.descriptors();
+        let mut descriptors = lab.lab()?.descriptors();
+        descriptors.extend(self.open_door()?);
         self.inner.fds.get_or_init(|| descriptors);
         self.inner.holding.store(true, Ordering::Release);
         if let Err(error) = self.begin() {
@@ -184,6 +189,29 @@ impl Network {
         }
         self.inner.begun.store(true, Ordering::Release);
         Ok(())
+    }
+
+    /// Lets other processes of this user ask for its numbers; returns the descriptor.
+    fn open_door(&self) -> Result<Option<RawFd>, Error> {
+        let lab = self.inner.lab.lab()?;
+        let info = lab.info();
+        let Some(entry) = info
+            .exec_socket
+            .as_deref()
+            .and_then(|socket| socket.split('/').nth(2)?.parse().ok())
+        else {
+            return Ok(None);
+        };
+        let network = Arc::downgrade(&self.inner);
+        let door = NumbersDoor::open(entry, &self.name(), move || match network.upgrade() {
+            Some(inner) => Network { inner }.rows(true),
+            None => Err(Error::Closed {
+                what: "the network".into(),
+            }),
+        });
+        let fd = door.as_ref().map(NumbersDoor::fd);
+        *self.inner.door.lock().unwrap_or_else(PoisonError::into_inner) = door;
+        Ok(fd)
     }
 
     /// Returns whether it was started and is not closed.
@@ -282,6 +310,7 @@ impl NetworkInner {
             return Ok(());
         }
         self.holding.store(false, Ordering::Release);
+        drop(self.door.lock().unwrap_or_else(PoisonError::into_inner).take());
         let answer = self.lab.close(LAST_WAIT);
         self.attachments.clear();
         let ended = std::mem::take(&mut *self.processes());
@@ -295,6 +324,7 @@ impl Drop for NetworkInner {
         if !self.born.is_ours() {
             // What it is made of is the parent's: a handle that is never dropped keeps it from being taken down here.
             std::mem::forget(self.lab.clone());
+            std::mem::forget(self.door.get_mut().unwrap_or_else(PoisonError::into_inner).take());
             std::mem::forget(std::mem::take(
                 self.processes.get_mut().unwrap_or_else(PoisonError::into_inner),
             ));

@@ -1,5 +1,7 @@
 //! What a network looks like: pictures, counters, pings between all its hosts.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use vnet_lab::{Listener, NetworkStats, PingAllOptions, PingMatrix};
 use vnet_netlink::InterfaceStats;
@@ -7,6 +9,7 @@ use vnet_topology::{GraphNotes, graph_dot, graph_svg, graph_text};
 
 use super::{Cancel, Network};
 use crate::error::Error;
+use crate::numbers::{self, Keep, Row, Series};
 
 /// How [`Network::graph`] draws.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,6 +83,49 @@ impl Network {
     pub fn on_progress(&self, listener: Option<Listener>) -> Result<(), Error> {
         self.ours()?.on_progress(listener);
         Ok(())
+    }
+
+    /// Returns one sample of what [`Network::series`] keeps; the interfaces of nodes are left out without `nodes`. Starts
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], also where it does not run; [`Error::System`].
+    pub fn rows(&self, nodes: bool) -> Result<Vec<Row>, Error> {
+        let lab = self.ours()?;
+        if !self.is_started() || self.is_closed() {
+            return Err(Error::Closed {
+                what: self.to_string(),
+            });
+        }
+        let stats = if nodes { lab.stats()? } else { lab.link_stats()? };
+        self.table(&stats)
+    }
+
+    /// Returns the counters of everything, and the same as rows. Starts the network.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::System`].
+    pub fn sample(&self) -> Result<(NetworkStats, Vec<Row>), Error> {
+        let stats = self.stats()?;
+        let rows = self.table(&stats)?;
+        Ok((stats, rows))
+    }
+
+    fn table(&self, stats: &NetworkStats) -> Result<Vec<Row>, Error> {
+        let located = self.inner.attachments.located().into_iter();
+        // One that is detached just now has its last numbers.
+        let stages = located.map(|(at, attachment)| Ok((at, attachment.stats()?)));
+        Ok(numbers::rows(stats, &stages.collect::<Result<Vec<_>, Error>>()?))
+    }
+
+    /// Takes a sample of every number `every` so often, in a thread of its own, until the handle is dropped or the network
+    /// closed. Starts the network.
+    ///
+    /// # Errors
+    /// As [`Network::start`]; [`Error::System`] when there can be no thread.
+    pub fn series(&self, every: Duration, keep: Keep) -> Result<Series, Error> {
+        self.live()?;
+        Series::of(self, every, keep)
     }
 
     /// Pings from every host to every other, many at a time. Starts the network.

@@ -1,0 +1,229 @@
+//! The owner of a lab or device tells other processes of the same user its numbers, for `vnet top`.
+//!
+//! The engine's counters are in the process that owns it, so that process listens on an abstract socket of its own, beside its
+//! helper's. A caller gets one sample for each connection: a JSON text in packets of at most 60,000 bytes, each with a first
+//! byte that is 1 where more follows. Only the same user and root are answered.
+
+use std::fs;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::process::geteuid;
+use vnet_sandbox::LabEntry;
+use vnet_sys::seqpacket;
+
+use super::row::Row;
+use crate::error::Error;
+
+/// What a name in the abstract namespace begins with.
+const PREFIX: &str = "vnet-owner";
+const CHUNK: usize = 60_000;
+/// How long a caller may take to take a packet.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Answers callers until it is dropped.
+pub struct NumbersDoor {
+    listener: Arc<OwnedFd>,
+}
+
+impl NumbersDoor {
+    /// Opens one for a process that owns something named `name`; `pid` is the one `vnet ls` shows for it.
+    ///
+    /// `None` where the kernel has no place for it, or the name is taken: numbers are then not to be had from outside.
+    #[must_use]
+    pub fn open(
+        pid: u32,
+        name: &str,
+        sample: impl Fn() -> Result<Vec<Row>, Error> + Send + 'static,
+    ) -> Option<Self> {
+        let address = address(geteuid().as_raw(), pid, name);
+        let listener = Arc::new(seqpacket::listen_abstract(&address).ok()?);
+        let mine = Arc::clone(&listener);
+        std::thread::Builder::new()
+            .name("vnet-numbers".into())
+            .spawn(move || serve(&mine, &sample))
+            .ok()?;
+        Some(Self { listener })
+    }
+
+    /// Returns its descriptor, a copy of which in a forked child would keep the name.
+    #[must_use]
+    pub fn fd(&self) -> RawFd {
+        self.listener.as_raw_fd()
+    }
+}
+
+impl Drop for NumbersDoor {
+    fn drop(&mut self) {
+        seqpacket::shutdown(&*self.listener);
+    }
+}
+
+fn address(uid: u32, pid: u32, name: &str) -> String {
+    format!("{PREFIX}/{uid}/{pid}/{name}")
+}
+
+fn serve(listener: &OwnedFd, sample: &dyn Fn() -> Result<Vec<Row>, Error>) {
+    loop {
+        let mut ready = [PollFd::new(listener, PollFlags::IN)];
+        match poll(&mut ready, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(_) => return,
+        }
+        match seqpacket::accept(listener.as_fd()) {
+            Ok(caller) => {
+                // A caller that goes away in between is no concern of ours.
+                let _ = answer(&caller, sample);
+            }
+            // What poll saw has gone, or a caller gave up.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            // It was shut down (EINVAL), or this process can have no more descriptors.
+            Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => return,
+            Err(_) => std::thread::sleep(Duration::from_millis(100)),
+        }
+    }
+}
+
+fn answer(caller: &OwnedFd, sample: &dyn Fn() -> Result<Vec<Row>, Error>) -> io::Result<()> {
+    let peer = seqpacket::peer_uid(caller)?;
+    if peer != Some(0) && peer != Some(geteuid().as_raw()) {
+        return Ok(());
+    }
+    set_socket_timeout(caller, Timeout::Send, Some(PATIENCE))?;
+    let text = match sample() {
+        Ok(rows) => serde_json::to_vec(&Ok::<_, String>(rows)),
+        Err(error) => serde_json::to_vec(&Err::<Vec<Row>, _>(error.to_string())),
+    }
+    .map_err(io::Error::other)?;
+    let mut chunks = text.chunks(CHUNK).peekable();
+    while let Some(chunk) = chunks.next() {
+        let more = [u8::from(chunks.peek().is_some())];
+        seqpacket::send(caller.as_fd(), &[IoSlice::new(&more), IoSlice::new(chunk)], &[])?;
+    }
+    Ok(())
+}
+
+/// A process of this user that tells its numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NumbersEntry {
+    /// What it owns: a lab, or the devices of `vnet tap` and `vnet wire`.
+    pub name: String,
+    /// As `vnet ls` shows it for a lab, else its process id.
+    pub pid: u32,
+}
+
+impl From<&LabEntry> for NumbersEntry {
+    fn from(lab: &LabEntry) -> Self {
+        Self {
+            name: lab.name.clone(),
+            pid: lab.pid,
+        }
+    }
+}
+
+impl NumbersEntry {
+    /// Asks for one sample.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when nobody of this user answers under the name, [`Error::System`].
+    pub fn rows(&self) -> Result<Vec<Row>, Error> {
+        let closed = || Error::Closed {
+            what: format!("{}@{}", self.name, self.pid),
+        };
+        let uid = geteuid().as_raw();
+        let socket =
+            seqpacket::connect_abstract(&address(uid, self.pid, &self.name)).map_err(|_| closed())?;
+        let owner = seqpacket::peer_uid(&socket);
+        if !matches!(owner, Ok(Some(owner)) if owner == uid || owner == 0) {
+            return Err(closed());
+        }
+        let broken = |error: io::Error| Error::io("cannot read the numbers of a lab", &error);
+        // It takes its time to ask the kernel for a thousand nodes.
+        set_socket_timeout(&socket, Timeout::Recv, Some(3 * PATIENCE)).map_err(|e| broken(e.into()))?;
+        let (mut text, mut packet) = (Vec::new(), vec![0; CHUNK + 1]);
+        loop {
+            let received = seqpacket::recv(socket.as_fd(), &mut packet, true).map_err(broken)?;
+            let Some((more, chunk)) = packet[..received.len].split_first() else {
+                return Err(closed());
+            };
+            text.extend_from_slice(chunk);
+            if *more == 0 {
+                break;
+            }
+        }
+        let answer: Result<Vec<Row>, String> =
+            serde_json::from_slice(&text).map_err(|error| broken(io::Error::other(error)))?;
+        answer.map_err(|what| Error::Closed { what })
+    }
+}
+
+/// Returns the processes of this user that tell their numbers, and that the network namespace of this process can reach.
+#[must_use]
+pub fn numbers_entries() -> Vec<NumbersEntry> {
+    let uid = geteuid().as_raw();
+    let sockets = fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    let mut found: Vec<_> = sockets.lines().filter_map(|line| entry(line, uid)).collect();
+    found.sort_by(|a, b| (&a.name, a.pid).cmp(&(&b.name, b.pid)));
+    found
+}
+
+/// Reads a line such as `0000: 00000002 00000000 00010000 0005 01 4711 @vnet-owner/0/7/lab`; 00010000 marks a listener.
+fn entry(line: &str, uid: u32) -> Option<NumbersEntry> {
+    let mut fields = line.split_ascii_whitespace();
+    let listens = fields.nth(3)? == "00010000";
+    let mut words = fields.nth(3)?.strip_prefix('@')?.split('/');
+    if !listens || words.next()? != PREFIX || words.next()?.parse() != Ok(uid) {
+        return None;
+    }
+    let pid = words.next()?.parse().ok()?;
+    let name = words.next()?.to_owned();
+    words.next().is_none().then_some(NumbersEntry { name, pid })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_caller_gets_every_row_however_many() {
+        let row = |number: u64| Row {
+            kind: "link".into(),
+            frames: number,
+            ..Row::default()
+        };
+        let rows: Vec<Row> = (0..5_000).map(row).collect();
+        let told = rows.clone();
+        let (pid, name) = (std::process::id(), "door-test");
+        let door = NumbersDoor::open(pid, name, move || Ok(told.clone())).unwrap();
+        let entry = NumbersEntry {
+            name: name.into(),
+            pid,
+        };
+        assert!(numbers_entries().contains(&entry));
+        assert_eq!(entry.rows().unwrap(), rows);
+        drop(door);
+        let gone = std::iter::repeat_with(|| entry.rows()).take(1_000);
+        assert!(gone.map(|rows| rows.is_err()).any(|gone| gone));
+    }
+
+    #[test]
+    fn only_a_listening_socket_of_this_user_counts() {
+        let line = |name: &str| format!("0: 00000002 00000000 00010000 0005 01 4711 {name}");
+        let found = entry(&line("@vnet-owner/1000/17/tap0"), 1000).unwrap();
+        assert_eq!((found.name.as_str(), found.pid), ("tap0", 17));
+        for other in [
+            "@vnet/1000/17/lab",
+            "@vnet-owner/1/17/lab",
+            "@vnet-owner/1000/17/a/b",
+            "",
+        ] {
+            assert_eq!(entry(&line(other), 1000), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,264 @@
+"""A network's picture that moves: what passes just now, in a notebook."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import struct
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from vnet import _vnet
+from vnet._errors import Error, InvalidValue
+from vnet._html import Html
+from vnet._ring import Ring, Seen
+from vnet._shown import Shown, titled
+
+if TYPE_CHECKING:
+    from vnet._network import Network
+
+__all__ = ["Live"]
+
+_WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+_STATES = ("kernel", "engine", "down")
+# Packets that one message carries: more are not read in a tenth of a second.
+_PACKETS_A_TICK = 20
+
+
+class Live(Shown):
+    """A network at work, shown in a notebook while it runs, also while a cell blocks: ``net.live()`` returns it.
+
+    The picture of the network has traffic moving along its links; tables say for each direction of a link how much passes,
+    waits and is dropped, and for each plugin how many frames it sees and the nanoseconds it takes for one. Of the packets
+    that nodes see the last ones are listed; a click on one shows its headers and octets.
+
+    A thread sends one binary message a tick. Without ``anywidget`` (``pip install 'vnet[jupyter]'``), or outside a notebook,
+    it is the static picture. It ends by :meth:`stop`, with a ``with`` block, or with the network.
+    """
+
+    def __init__(self, network: Network, *, every: float = 0.1, packets: bool = True) -> None:
+        if not 0.05 <= every <= 10:
+            raise InvalidValue(f"every is {every!r}", hint="give seconds from 0.05 to 10; 0.1 is ten times a second")
+        network.start()
+        # The network is not kept: it ends with its owner's last reference, and this with it.
+        self._network = weakref.ref(network)
+        self._name = network.name
+        self._every = every
+        self._stopped = threading.Event()
+        self._sent = 0
+        self._thread: threading.Thread | None = None
+        self._ring = Ring(network) if packets else None
+        self._widget = _make_widget(self)
+        if self._widget is not None:
+            self._thread = threading.Thread(target=_run, args=(weakref.ref(self),), name="vnet-live", daemon=True)
+            self._thread.start()
+
+    @property
+    def widget(self) -> Any:
+        """The anywidget that shows it, or None where it is the static picture."""
+        return self._widget
+
+    @property
+    def running(self) -> bool:
+        """Whether it is kept up to date."""
+        return self._thread is not None and self._thread.is_alive() and not self._stopped.is_set()
+
+    @property
+    def ticks(self) -> int:
+        """How many messages it has sent."""
+        return self._sent
+
+    def stop(self) -> None:
+        """Leave the picture as it is. Doing it again does nothing."""
+        self._stopped.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout=5)
+        self._end()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __del__(self) -> None:
+        # Without the attribute the constructor failed.
+        if hasattr(self, "_stopped"):
+            self._stopped.set()
+
+    def _end(self) -> None:
+        if self._ring is not None:
+            self._ring.close()
+        if self._widget is not None and not self._widget.ended:
+            self._widget.ended = True
+
+    def _tick(self, last: _Sample | None) -> _Sample | None:
+        """Sends what has passed since ``last``; returns None when the network has ended."""
+        network = self._network()
+        if network is None or network.closed:
+            return None
+        try:
+            now = _Sample(network._native.rows(False).columns())
+        except Error:
+            return None
+        if last is None or now.shape != last.shape:
+            self._widget.layout_ = {"svg": _picture(network._native, now), "every": self._every, **now.names()}
+        packets = self._ring.take(_PACKETS_A_TICK) if self._ring is not None else []
+        del network
+        self._widget.send({"tick": self._sent}, buffers=[now.packed(last) + _packed(packets)])
+        self._sent += 1
+        return now
+
+    def _asked(self, content: Mapping[str, Any]) -> None:
+        """Answers a click on a packet."""
+        number = content.get("decode")
+        seen = self._ring.find(number) if self._ring is not None and isinstance(number, int) else None
+        if seen is None:
+            self._widget.send({"decoded": number, "html": "", "note": "This packet is not kept any more."})
+            return
+        html = seen.frame()._repr_mimebundle_()["text/html"]
+        self._widget.send({"decoded": number, "html": html, "place": seen.place})
+
+    def _repr_mimebundle_(
+        self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None
+    ) -> dict[str, str]:
+        """Return the widget's forms, and the static picture for pages that have no kernel behind them."""
+        forms: dict[str, Any] = dict(super()._repr_mimebundle_(include, exclude))
+        if self._widget is not None:
+            found = self._widget._repr_mimebundle_()
+            forms[_WIDGET_VIEW] = (found[0] if isinstance(found, tuple) else found)[_WIDGET_VIEW]
+        return forms
+
+    def _html(self) -> Html:
+        network = self._network()
+        if network is None:
+            return titled(self, Html("The network is gone."))
+        return network._html()
+
+    def __repr__(self) -> str:
+        state = "running" if self.running else "stopped" if self._widget is not None else "a static picture"
+        return f"<vnet.Live of {self._name}: {state}>"
+
+
+class _Sample:
+    """The numbers of one moment, as far as they are shown."""
+
+    def __init__(self, columns: Mapping[str, list[Any]]) -> None:
+        rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        self.time = time.monotonic()
+        self.links = [row for row in rows if row["kind"] == "link"]
+        self.stages = [row for row in rows if row["kind"] == "stage"]
+        states = [row["state"] for row in (*self.links, *self.stages)]
+        self.shape = ([_stage_name(row) for row in self.stages], [row["link"] for row in self.links], states)
+
+    def names(self) -> dict[str, Any]:
+        """Return what the numbers are of: both directions of a link follow one another."""
+        ends = [(row["link"], f"{row['node']}:{row['interface']}", row["state"]) for row in self.links]
+        links = [{"name": a[0], "a": a[1], "b": b[1], "path": a[2]} for a, b in zip(ends[::2], ends[1::2], strict=True)]
+        return {"links": links, "stages": [{"name": _stage_name(row), "state": row["state"]} for row in self.stages]}
+
+    def packed(self, last: _Sample | None) -> bytes:
+        """Return doubles: the counts of links and plugins, four for each direction, four for each plugin.
+
+        Of a direction these are frames and bits a second, frames that wait, and drops; of a plugin frames a second, frames,
+        nanoseconds for one, and drops.
+        """
+        same = last is not None and last.shape == self.shape
+        seconds = self.time - last.time if same and last is not None else 0.0
+        numbers: list[float] = [len(self.links) // 2, len(self.stages)]
+        for at, row in enumerate(self.links):
+            before = last.links[at] if same and last is not None else row
+            frames, octets = row["frames"] - before["frames"], row["bytes"] - before["bytes"]
+            rates = (max(frames, 0) / seconds, max(8 * octets, 0) / seconds) if seconds > 0 else (0.0, 0.0)
+            numbers += (*rates, row["queue"] or 0, row["drops"])
+        for at, row in enumerate(self.stages):
+            before = last.stages[at] if same and last is not None else row
+            rate = max(row["frames"] - before["frames"], 0) / seconds if seconds > 0 else 0.0
+            numbers += (rate, row["frames"], row["ns_per_packet"] or 0.0, row["drops"])
+        return struct.pack(f"<{len(numbers)}d", *numbers)
+
+
+def _stage_name(row: Mapping[str, Any]) -> str:
+    on = row["link"] or ":".join(part for part in (row["node"], row["interface"]) if part)
+    return f"{row['stage']} on {on}"
+
+
+def _picture(native: _vnet.Network, sample: _Sample) -> str:
+    states = {"down": "down", "engine": "engine"}
+    links: dict[str, Any] = {
+        row["link"]: {"lines": [], "state": states.get(row["state"], "plain")} for row in sample.links
+    }
+    nodes: dict[str, Any] = {}
+    for row in sample.stages:
+        parts, name = (links, row["link"]) if row["link"] in links else (nodes, row["node"])
+        state = "" if row["state"] == "running" else f" {row['state']}"
+        note = parts.setdefault(name, {"lines": [], "state": "engine"})
+        note["lines"].append(f"[{row['stage']}]{state}")
+    return native.picture(json.dumps({"nodes": nodes, "links": links}))
+
+
+def _packed(packets: Iterable[Seen]) -> bytes:
+    """Return for each packet its number and time as doubles, its size, the lengths of two texts, and these in UTF-8."""
+    parts = []
+    for seen in packets:
+        place, summary = seen.place.encode()[:200], seen.frame().summary().encode(errors="replace")[:300]
+        parts.append(struct.pack("<ddIHH", seen.number, seen.time_ns / 1e9, seen.size, len(place), len(summary)))
+        parts += (place, summary)
+    return b"".join(parts)
+
+
+def _run(live: weakref.ref[Live]) -> None:
+    """Sends a message a tick for as long as anybody refers to what is shown."""
+    last: _Sample | None = None
+    due = time.monotonic()
+    while True:
+        shown = live()
+        if shown is None or shown._stopped.is_set():
+            return
+        # A message that cannot be sent, such as at the end of the kernel, is the last one.
+        with contextlib.suppress(Exception):
+            last = shown._tick(last)
+            if last is None:
+                shown._stopped.set()
+                shown._end()
+                return
+        stopped, every = shown._stopped, shown._every
+        del shown
+        due = max(due + every, time.monotonic())
+        stopped.wait(due - time.monotonic())
+
+
+def _make_widget(live: Live) -> Any:
+    """Returns an anywidget, or None where there is none, or no kernel to speak to."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    if getattr(shell, "kernel", None) is None:
+        return None
+    try:
+        import anywidget
+        import traitlets
+    except ImportError:
+        return None
+
+    class Widget(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
+        _esm = Path(__file__).with_name("static").joinpath("live.js").read_text()
+        layout_ = traitlets.Dict().tag(sync=True)
+        ended = traitlets.Bool(False).tag(sync=True)
+
+    widget = Widget()
+    shown = weakref.ref(live)
+
+    def asked(_: object, content: Mapping[str, Any], __: object) -> None:
+        if (found := shown()) is not None:
+            found._asked(content)
+
+    widget.on_msg(asked)
+    return widget
