@@ -1,4 +1,4 @@
-# make demo | test | bench | fuzz | lint | fmt | clean
+# make demo | test | soak | bench | fuzz | lint | fmt | clean
 #
 # Everything compiles into one directory outside the clone, with one profile, so that wasmtime is compiled once:
 # set CARGO_TARGET_DIR to choose another.
@@ -25,7 +25,7 @@ PACKAGE_SOURCES := pyproject.toml Cargo.toml Cargo.lock \
 	$(shell find crates build_support python plugins/shipped plugins/include -type f \
 		-not -path '*/_bin/*' -not -path '*/__pycache__/*' -not -name '*.so' 2>/dev/null)
 
-.PHONY: help demo test bench fuzz lint fmt clean setup-demo setup-test setup-bench rust-tests plugin-tests python-tests user-python
+.PHONY: help demo test soak bench fuzz lint fmt clean setup-demo setup-test setup-bench rust-tests plugin-tests python-tests user-python
 
 help:
 	@sed -n '1s/^# //p' Makefile
@@ -54,6 +54,10 @@ plugin-tests: setup-test
 
 python-tests: setup-test user-python $(VENV)/.guests
 	$(BIN)/python -m pytest tests/python tests/e2e
+
+# The live view for half an hour in a browser, which CI watches for a minute.
+soak: setup-test user-python
+	VNET_LIVE_SECONDS=1800 $(BIN)/python -m pytest --timeout 2400 tests/e2e/test_jupyter_live.py
 
 # What the tests start as an ordinary user; it looks itself whether it has to be made again.
 user-python: $(VENV)/.vnet

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import struct
 import sys
@@ -114,6 +115,9 @@ class Live(Shown):
         packets = self._ring.take(_PACKETS_A_TICK) if self._ring is not None else []
         del network
         self._widget.send({"tick": self._sent}, buffers=[now.packed(last) + _packed(packets)])
+        # ipykernel hands what comes back to the shell that sent last, which would be the one that a cell blocks. Without this
+        # note of its own it does as the front end asks: JupyterLab has clicks answered by a subshell.
+        vars(self._widget.comm).pop("_reply_subshell_id", None)
         self._sent += 1
         return now
 
@@ -243,17 +247,16 @@ def _make_widget(live: Live) -> Any:
     if getattr(shell, "kernel", None) is None:
         return None
     try:
-        import anywidget
-        import traitlets
+        base: Any = importlib.import_module("anywidget").AnyWidget
+        traitlets = importlib.import_module("traitlets")
     except ImportError:
         return None
-
-    class Widget(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
-        _esm = Path(__file__).with_name("static").joinpath("live.js").read_text()
-        layout_ = traitlets.Dict().tag(sync=True)
-        ended = traitlets.Bool(False).tag(sync=True)
-
-    widget = Widget()
+    parts = {
+        "_esm": Path(__file__).with_name("static").joinpath("live.js").read_text(),
+        "layout_": traitlets.Dict().tag(sync=True),
+        "ended": traitlets.Bool(False).tag(sync=True),
+    }
+    widget: Any = type("LiveWidget", (base,), parts)()
     shown = weakref.ref(live)
 
     def asked(_: object, content: Mapping[str, Any], __: object) -> None:

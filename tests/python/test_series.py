@@ -10,6 +10,10 @@ import sys
 import time
 from pathlib import Path
 
+import duckdb
+import pandas
+import polars
+import pyarrow
 import pytest
 import vnet
 from wait import until
@@ -117,7 +121,6 @@ def test_senseless_times_are_refused(lab):
 
 
 def test_pandas_reads_it(lab):
-    pandas = pytest.importorskip("pandas")
     lab["h1"].ping(lab["h2"], timeout=0.2)
     frame = lab.stats().to_pandas()
     assert isinstance(frame, pandas.DataFrame)
@@ -127,9 +130,6 @@ def test_pandas_reads_it(lab):
 
 
 def test_polars_duckdb_and_pyarrow_read_the_stream(lab):
-    polars = pytest.importorskip("polars")
-    duckdb = pytest.importorskip("duckdb")
-    pyarrow = pytest.importorskip("pyarrow")
     lab["h1"].ping(lab["h2"], count=5, interval=0.01, timeout=0.2)
     with lab.stats(every="10ms") as series:
         until(lambda: len(series) > 5, "it is so")
@@ -156,7 +156,6 @@ def test_a_stream_that_nobody_reads_is_freed(lab):
     stats = lab.stats()
     for _ in range(1000):
         stats.__arrow_c_stream__()
-    pyarrow = pytest.importorskip("pyarrow")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for _ in range(3000):
         pyarrow.table(stats)

@@ -90,7 +90,9 @@ export default {
       }
       const over = document.createElementNS("http://www.w3.org/2000/svg", "g");
       over.setAttribute("aria-hidden", "true");
-      svg.append(over);
+      // Above the lines, below boxes and labels.
+      const lines = [...svg.querySelectorAll("path.link")];
+      if (lines.length) lines[lines.length - 1].after(over);
       numbers.replaceChildren();
       const rates = table(
         numbers,
