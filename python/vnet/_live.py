@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from vnet import _vnet
 from vnet._errors import Error, InvalidValue
 from vnet._html import Html
+from vnet._path import path, path_view
 from vnet._ring import Ring, Seen
 from vnet._shown import Shown, titled
 
@@ -37,7 +38,8 @@ class Live(Shown):
 
     The picture of the network has traffic moving along its links; tables say for each direction of a link how much passes,
     waits and is dropped, and for each plugin how many frames it sees and the nanoseconds it takes for one. Of the packets
-    that nodes see the last ones are listed; a click on one shows its headers and octets.
+    that nodes see the last ones are listed; a click on one shows its walk, that is where and when it was seen and what had
+    changed on the way, and its headers and octets.
 
     A thread sends one binary message a tick. Without ``anywidget`` (``pip install 'vnet[jupyter]'``), or outside a notebook,
     it is the static picture. It ends by :meth:`stop`, with a ``with`` block, or with the network.
@@ -124,12 +126,14 @@ class Live(Shown):
     def _asked(self, content: Mapping[str, Any]) -> None:
         """Answers a click on a packet."""
         number = content.get("decode")
-        seen = self._ring.find(number) if self._ring is not None and isinstance(number, int) else None
-        if seen is None:
+        ring = self._ring
+        seen = ring.find(number) if ring is not None and isinstance(number, int) else None
+        if ring is None or seen is None:
             self._widget.send({"decoded": number, "html": "", "note": "This packet is not kept any more."})
             return
         html = seen.frame()._repr_mimebundle_()["text/html"]
-        self._widget.send({"decoded": number, "html": html, "place": seen.place})
+        walk = path_view(path(seen, ring.kept()))
+        self._widget.send({"decoded": number, "html": html, "walk": walk})
 
     def _repr_mimebundle_(
         self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None

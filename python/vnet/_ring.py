@@ -23,7 +23,7 @@ __all__: list[str] = []
 # Nodes whose packets are seen: each takes a descriptor.
 _MOST_NODES = 64
 # Packets that are kept, and the octets of each.
-_KEPT, _SNAPLEN = 500, 2048
+_KEPT, _SNAPLEN = 2000, 2048
 # Of a faster stream the kernel keeps this much until it is read, and forgets the rest.
 _BUFFER = 64 * 1024
 _ETH_P_ALL, _ARPHRD_LOOPBACK, _PACKET_OUTGOING = 3, 772, 4
@@ -79,6 +79,11 @@ class Ring:
         """Return a packet that is still kept."""
         with self._lock:
             return next((seen for seen in self._kept if seen.number == number), None)
+
+    def kept(self) -> list[Seen]:
+        """Return all that is kept, in the order in which it was read."""
+        with self._lock:
+            return list(self._kept)
 
     def close(self) -> None:
         """Read no more. What was seen is kept."""

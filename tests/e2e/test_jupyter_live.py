@@ -114,6 +114,9 @@ def test_the_view_moves_while_a_cell_blocks_and_a_click_shows_a_packet(user: Per
     assert last_frames > first_frames
     assert saw["svg"] == 2
     assert "Ethernet" in saw["decoded"], saw["decoded"]
+    # The walk of the ping's answer, or of a request that was lost: all places where the kernels saw it.
+    assert "h1:eth0" in saw["decoded"]
+    assert "h2:eth0" in saw["decoded"]
     assert saw["errors"] == []
     assert saw["hacked"] is None
     before, after = saw["memory"]

@@ -220,7 +220,7 @@ export default {
         if (!chosen || Number(chosen.dataset.packet) !== message.decoded) return;
         decoded.replaceChildren();
         if (message.note) make("div", decoded, message.note);
-        for (const part of [message.html, message.walk]) {
+        for (const part of [message.walk, message.html]) {
           if (!part) continue;
           const parsed = new DOMParser().parseFromString(part, "text/html").body;
           for (const child of [...harmless(parsed).childNodes]) decoded.append(document.importNode(child, true));
