@@ -112,3 +112,58 @@ def test_a_file_goes_through_three_routers_whole(somebody: Person) -> None:
         assert all(not flt.stats.faults for flt in routers)
     """
     somebody.does(program(PROLOGUE, LAB, source), timeout=240)
+
+
+NARROW = '''
+net = vnet.Network()
+h1, h2, s1 = net.host("h1"), net.host("h2"), net.switch("s1")
+net.link(h1, s1, ip=(["10.1.0.2/24", "fd00:1::2/64"], None))
+net.link(s1, h2, ip=(None, ["10.2.0.2/24", "fd00:2::2/64"]))
+flt = s1.attach("router", config={"ports": [
+    {"addresses": ["10.1.0.1/24", "fd00:1::1/64"]}, {"addresses": ["10.2.0.1/24", "fd00:2::1/64"], "mtu": 1400}]})
+for n, host in enumerate((h1, h2), 1):
+    host.run(f"ip route replace default via 10.{n}.0.1; ip -6 route replace default via fd00:{n}::1", check=True)
+
+PAGE = """
+import socket, sys
+family, address = (socket.AF_INET6 if ":" in sys.argv[2] else socket.AF_INET), (sys.argv[2], 8000)
+if sys.argv[1] == "take":
+    server = socket.create_server(address, family=family)
+    stream, _ = server.accept()
+    got = b"".join(iter(lambda: stream.recv(65536), b""))
+    assert got == bytes(range(256)) * 4000, len(got)
+else:
+    stream = socket.create_connection(address, timeout=30)
+    stream.sendall(bytes(range(256)) * 4000)
+"""
+DATAGRAM = """
+import socket, sys
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.settimeout(30)
+if sys.argv[1] == "take":
+    sock.bind(("10.2.0.2", 9000))
+    assert sock.recv(9000) == bytes(range(250)) * 5 + b"!" * 200
+else:
+    # IP_MTU_DISCOVER, IP_PMTUDISC_DONT: routers may cut it.
+    sock.setsockopt(socket.IPPROTO_IP, 10, 0)
+    sock.sendto(bytes(range(250)) * 5 + b"!" * 200, ("10.2.0.2", 9000))
+"""
+'''
+
+
+def test_a_narrow_port_is_learned_of_and_packets_are_cut_for_it(somebody: Person) -> None:
+    source = """
+    with net:
+        for address in ("10.2.0.2", "fd00:2::2"):
+            taker = h2.popen([sys.executable, "-c", PAGE, "take", address]).wait_port(8000)
+            h1.run([sys.executable, "-c", PAGE, "send", address], check=True, timeout=60)
+            assert taker.wait(timeout=60) == 0
+        # TCP learned the MTU from the errors, about super-frames too.
+        assert flt.stats.counters["icmp_errors"] >= 2, flt.stats
+        assert h1.run("ip route get 10.2.0.2; ip route get fd00:2::2", check=True).stdout.count("mtu 1400") == 2
+        taker = h2.popen([sys.executable, "-c", DATAGRAM, "take"]).wait_port(9000, protocol="udp")
+        h1.run([sys.executable, "-c", DATAGRAM, "send"], check=True)
+        assert taker.wait(timeout=60) == 0
+        assert flt.stats.counters["fragmented"] >= 1 and not flt.stats.faults, flt.stats
+    """
+    somebody.does(program(PROLOGUE, NARROW, source), timeout=240)

@@ -58,7 +58,9 @@ pub(crate) fn settle(bytes: &mut [u8], frame: &Frame, meta: &mut Meta, layer: La
     }
     if todo.gso_type != 0 && frame.len < meta.len {
         let packet = &bytes[frame.off as usize..(frame.off + frame.len) as usize];
-        if gso::segments(packet, layer, todo).is_ok_and(|s| s.count() == 1) {
+        // What became another packet, an ICMP error say, has no segments at all.
+        let alone = packet.len() <= usize::from(todo.gso_size);
+        if gso::segments(packet, layer, todo).map_or(alone, |s| s.count() == 1) {
             todo.gso_type = 0;
             todo.gso_size = 0;
         }

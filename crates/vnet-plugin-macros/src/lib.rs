@@ -31,7 +31,7 @@ use syn::{ItemFn, parse_macro_input};
 /// | `pure` | the verdict depends on the bytes alone, nothing is rewritten or counted | |
 /// | `name`, `version`, `description` | manifest | the function's name, the package's version, the function's doc comment |
 /// | `layers` | `"l2"`: frames with an Ethernet header, `"l3"`: without | `["l2"]` |
-/// | `reasons` | names of the codes of `Verdict::DropFor` | |
+/// | `reasons` | names of the codes of `Verdict::DropFor`; in `16..=255: "rule_{}"` each is numbered from 0 | |
 /// | `counters` | counters that are shown before their first addition | |
 /// | `config` | JSON schema of the configuration, as a string | anything goes |
 /// | `configure` | `fn(&Config<'_>) -> Result<(), &'static str>`, called once before the first frame | |

@@ -109,12 +109,12 @@ mod tests {
     #[test]
     fn says_what_the_options_say() {
         let options = r##"gso, name = "n", version = "2", description = "a \"d\"", layers = ["l2", "l3"],
-            capabilities = ["random"], counters = ["c"], reasons = {1: "one", 300: "more"},
+            capabilities = ["random"], counters = ["c"], reasons = {1: "one", 300: "more", 400..=402: "rule_{}"},
             config = r#"{"type": "object"}"#, on_fault = "open", configure = path::to,
             maps = {"plain": PLAIN, "macs": path::MACS("mac: mac, vlan: be16" => "port: u16")}"##;
         let expected = json!({
             "name": "n", "abi": "1.0", "version": "2", "description": "a \"d\"", "layers": ["l2", "l3"],
-            "capabilities": ["random"], "counters": ["c"], "reasons": {"1": "one", "300": "more"},
+            "capabilities": ["random"], "counters": ["c"], "reasons": {"1": "one", "300": "more", "400": "rule_0", "401": "rule_1", "402": "rule_2"},
             "config": {"type": "object"}, "on_fault": "open",
             "maps": {"macs": {"key": "mac: mac, vlan: be16", "value": "port: u16"}},
         });

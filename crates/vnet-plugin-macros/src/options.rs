@@ -195,18 +195,32 @@ fn reasons(input: ParseStream<'_>) -> Result<Vec<(u16, LitStr)>> {
     braced!(content in input);
     let mut list: Vec<(u16, LitStr)> = Vec::new();
     while !content.is_empty() {
-        let code: LitInt = content.parse()?;
-        let value = match code.base10_parse::<u16>() {
-            Ok(value) if value != 0 && list.iter().all(|(known, _)| *known != value) => value,
+        let first: LitInt = content.parse()?;
+        let last = if content.peek(Token![..=]) {
+            content.parse::<Token![..=]>()?;
+            content.parse()?
+        } else {
+            first.clone()
+        };
+        let codes = match (first.base10_parse::<u16>(), last.base10_parse::<u16>()) {
+            (Ok(first), Ok(last))
+                if first != 0 && list.iter().all(|(known, _)| !(first..=last).contains(known)) =>
+            {
+                first..=last
+            }
             _ => {
                 return Err(Error::new(
-                    code.span(),
+                    first.span(),
                     "a reason's code is 1 to 65535, each once; 0 is a drop without a reason",
                 ));
             }
         };
         content.parse::<Token![:]>()?;
-        list.push((value, content.parse()?));
+        let text: LitStr = content.parse()?;
+        for (number, code) in codes.enumerate() {
+            let text = LitStr::new(&text.value().replace("{}", &number.to_string()), text.span());
+            list.push((code, text));
+        }
         if content.is_empty() {
             break;
         }

@@ -25,6 +25,7 @@
 //! - [`timer`], [`inject`] and [`random`] are what an operator must grant.
 //! - [`append`] sends further frames: answers and copies.
 //! - [`neighbor`] answers and asks ARP and Neighbour Discovery.
+//! - [`datagram`] puts the headers of IP and UDP around a payload.
 //! - [`wire`] and [`checksum`] are the views and sums of `vnet-packet`.
 //!
 //! # Features
@@ -44,6 +45,7 @@ extern crate std;
 mod append;
 mod config;
 mod counter;
+pub mod datagram;
 mod granted;
 mod header;
 mod headroom;

@@ -1,6 +1,7 @@
 //! How far a conversation has come, and when a silent one is forgotten: what NAT and firewalls remember of it.
 
 use crate::config::Config;
+use crate::map::Map;
 use crate::wire::{ip_protocol, tcp_flags};
 
 const SECOND: u64 = 1_000_000_000;
@@ -156,9 +157,104 @@ impl Timeouts {
     }
 }
 
+/// Slots that are looked at before something is added to a table.
+const LOOK: usize = 8;
+
+/// What may become of a conversation when its table needs room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It was silent for too long, or is over: it goes.
+    Old,
+    /// Nobody has answered: it goes where there is no other room.
+    Unanswered,
+    /// It stays.
+    Alive,
+}
+
+impl Standing {
+    /// Returns the standing of a conversation that was heard last at `seen`.
+    #[inline]
+    #[must_use]
+    pub const fn of(timeouts: &Timeouts, protocol: u8, phase: Phase, seen: u64, now: u64) -> Standing {
+        if now.saturating_sub(seen) > timeouts.of(protocol, phase) {
+            Standing::Old
+        } else if phase.is_answered() {
+            Standing::Alive
+        } else {
+            Standing::Unanswered
+        }
+    }
+}
+
+/// Makes room for one more conversation in a table of at most `most`; false where there is none.
+///
+/// A few slots are looked at for what is old, the next ones at the next call, so that no packet pays for the whole table and a
+/// flood of packets that begin conversations goes through all of it. Where the table is full, one that nobody has answered
+/// gives way, as in Linux: a flood of SYNs shuts nobody out. `forgotten` hears of each that goes.
+#[inline(never)]
+pub fn make_room<const KEY: usize, const VALUE: usize, const SLOTS: usize>(
+    table: &'static Map<KEY, VALUE, SLOTS>,
+    most: usize,
+    standing: impl Fn(&[u8; KEY], &[u8; VALUE]) -> Standing,
+    forgotten: impl Fn(&[u8; KEY], &[u8; VALUE]),
+) -> bool {
+    table.retain_some(LOOK, |key, value| {
+        let keep = standing(key, value) != Standing::Old;
+        if !keep {
+            forgotten(key, value);
+        }
+        keep
+    });
+    if table.len() < most {
+        return true;
+    }
+    let mut gone = false;
+    table.retain_some(LOOK, |key, value| {
+        let keep = gone || standing(key, value) == Standing::Alive;
+        if !keep {
+            gone = true;
+            forgotten(key, value);
+        }
+        keep
+    });
+    table.len() < most
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    static TABLE: Map<4, 8, 64> = Map::new();
+
+    #[test]
+    fn a_full_table_gives_up_what_nobody_answered_and_keeps_the_rest() {
+        crate::state::reset();
+        let standing = |key: &[u8; 4], _: &[u8; 8]| match key[0] % 4 {
+            0 => Standing::Unanswered,
+            _ => Standing::Alive,
+        };
+        for n in 0..32_u32 {
+            TABLE.insert(&n.to_le_bytes(), [0; 8]);
+        }
+        let mut added = 0;
+        for n in 0..200_u32 {
+            if make_room(&TABLE, 32, standing, |_, _| {}) {
+                // An answered one, so that it stays.
+                TABLE.insert(&(n * 4 + 101).to_le_bytes(), [0; 8]);
+                added += 1;
+            }
+            assert!(TABLE.len() <= 32);
+        }
+        assert_eq!(added, 8);
+        assert!((0..32_u32).all(|n| TABLE.get(&n.to_le_bytes()).is_some() == (n % 4 != 0)));
+        assert!(!make_room(&TABLE, 32, |_, _| Standing::Alive, |_, _| {}));
+        let mut tries = 0;
+        while TABLE.len() > 0 {
+            make_room(&TABLE, 32, |_, _| Standing::Old, |_, _| {});
+            tries += 1;
+        }
+        assert!(tries <= 64 / LOOK);
+    }
 
     const TIMEOUTS: Timeouts = Timeouts::DEFAULT;
 

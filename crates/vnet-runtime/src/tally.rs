@@ -15,6 +15,9 @@ pub(crate) enum Offence {
     Delay,
 }
 
+/// Most reasons of a manifest that are shown before they happen: nobody reads a list of two hundred zeros.
+const SHOWN_MAX: usize = 32;
+
 /// Counts of one stage; only the thread that runs the stage touches them.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
@@ -116,11 +119,12 @@ impl Tally {
         self.offences[offence as usize] += 1;
     }
 
-    /// Returns the drops by name; those that never happened are left out, but for the manifest's.
+    /// Returns the drops by name; those that never happened are left out, but for the manifest's where those are few.
     pub(crate) fn drops(&self, reasons: &BTreeMap<u16, String>) -> BTreeMap<String, u64> {
         let mut drops = BTreeMap::new();
         let mut add = |name: &str, n: u64| *drops.entry(name.to_owned()).or_insert(0) += n;
-        for (code, n) in &self.by_code {
+        let few = self.by_code.len() <= SHOWN_MAX;
+        for (code, n) in self.by_code.iter().filter(|(_, n)| few || *n > 0) {
             add(reasons.get(code).map_or("other", String::as_str), *n);
         }
         for (text, n) in &self.earlier {

@@ -1,7 +1,8 @@
 //! An access control list: the first rule that matches a packet decides, the default where none does.
 //!
 //! A rule names what it matches: protocol, prefixes of the addresses, ranges of the ports, an ICMP type. What it does not
-//! name matches anything, of IPv4 and IPv6. Each rule has a counter. A later piece of a fragmented packet has no ports: rules
+//! name matches anything, of IPv4 and IPv6. Each rule has a counter, and a drop reason of the
+//! same name. A later piece of a fragmented packet has no ports: rules
 //! that name ports do not match it. What is not IP (ARP, above all), and the Neighbour Discovery that IPv6 has in its place,
 //! is under `other`.
 #![cfg_attr(target_arch = "wasm32", no_std)]
@@ -19,10 +20,11 @@ use counters::RULES;
 use rules::{Action, Subject};
 use settings::{SETTINGS, configure};
 
-const DENIED: u16 = 1;
 const BY_DEFAULT: u16 = 2;
 const OTHER_DENIED: u16 = 3;
 const MALFORMED: u16 = 4;
+/// The first rule's; those of the others follow.
+const BY_RULE: u16 = 16;
 
 static DEFAULT: Counter = Counter::new("default");
 static OTHER: Counter = Counter::new("other");
@@ -31,7 +33,7 @@ static OTHER: Counter = Counter::new("other");
 #[plugin(
     gso, csum,
     layers = ["l2", "l3"],
-    reasons = {1: "denied by a rule", 2: "denied by default", 3: "denied, not IP", 4: "malformed"},
+    reasons = {2: "denied by default", 3: "denied, not IP", 4: "malformed", 16..=255: "rule_{}"},
     counters = ["default", "other"],
     config = r#"{
         "type": "object",
@@ -113,7 +115,7 @@ fn acl(pkt: &mut Packet) -> Verdict {
     }
     match action {
         Action::Permit => Verdict::Pass,
-        Action::Deny => Verdict::DropFor(DENIED),
+        Action::Deny => Verdict::DropFor(BY_RULE + u16::from(rule)),
     }
 }
 

@@ -57,6 +57,24 @@ pub struct Rule<A> {
     pub index: u8,
 }
 
+impl Rule<()> {
+    /// Returns the same rule for packets between two networks, each with its mask.
+    pub fn between<A>(self, (src, src_mask): (A, A), (dst, dst_mask): (A, A)) -> Rule<A> {
+        Rule {
+            src,
+            src_mask,
+            dst,
+            dst_mask,
+            sport: self.sport,
+            dport: self.dport,
+            protocol: self.protocol,
+            protocol_mask: self.protocol_mask,
+            action: self.action,
+            index: self.index,
+        }
+    }
+}
+
 /// The rules of one IP version, in order.
 #[derive(Clone, Copy)]
 pub struct Rules<A> {

@@ -95,35 +95,25 @@ fn add(settings: &mut Settings, rule: Value<'_>, index: u8) -> Result<(), &'stat
     if four && six {
         return Err("a rule's src and dst are of different IP versions");
     }
+    let rule = Rule {
+        src: (),
+        src_mask: (),
+        dst: (),
+        dst_mask: (),
+        sport,
+        dport,
+        protocol,
+        protocol_mask,
+        action,
+        index,
+    };
     let (src4, dst4) = (src.unwrap_or(Prefix::ANY_V4).v4(), dst.unwrap_or(Prefix::ANY_V4).v4());
-    if let (Some((src, src_mask)), Some((dst, dst_mask))) = (src4, dst4) {
-        settings.v4.add(Rule {
-            src,
-            src_mask,
-            dst,
-            dst_mask,
-            sport,
-            dport,
-            protocol,
-            protocol_mask,
-            action,
-            index,
-        });
+    if let (Some(src), Some(dst)) = (src4, dst4) {
+        settings.v4.add(rule.between(src, dst));
     }
     let (src6, dst6) = (src.unwrap_or(Prefix::ANY_V6).v6(), dst.unwrap_or(Prefix::ANY_V6).v6());
-    if let (Some((src, src_mask)), Some((dst, dst_mask))) = (src6, dst6) {
-        settings.v6.add(Rule {
-            src,
-            src_mask,
-            dst,
-            dst_mask,
-            sport,
-            dport,
-            protocol,
-            protocol_mask,
-            action,
-            index,
-        });
+    if let (Some(src), Some(dst)) = (src6, dst6) {
+        settings.v6.add(rule.between(src, dst));
     }
     Ok(())
 }

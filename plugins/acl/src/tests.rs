@@ -50,17 +50,17 @@ const CONFIG: &str = r#"{"rules": [
 #[test]
 fn the_first_rule_that_matches_decides_and_counts() {
     let mut host = started(CONFIG);
-    let deny = Verdict::DropFor(DENIED);
+    let deny = |rule: u16| Verdict::DropFor(BY_RULE + rule);
     let default = Verdict::DropFor(BY_DEFAULT);
     for (frame, verdict) in [
-        (tcp_frame("1.1.1.1", "10.0.0.9", 5000, 22), deny),
+        (tcp_frame("1.1.1.1", "10.0.0.9", 5000, 22), deny(0)),
         (tcp_frame("1.1.1.1", "10.0.0.9", 5000, 23), Verdict::Pass),
         (tcp_frame("1.1.1.1", "10.0.0.9", 22, 1024), default),
         (tcp_frame("1.1.1.1", "10.0.1.9", 5000, 23), default),
         (udp_frame("1.1.1.1", "10.0.0.9", 5000, 22), default),
         (udp_frame("1.1.1.1", "10.0.0.9", 1000, 22), Verdict::Pass),
         (udp_frame("192.168.1.1", "10.0.0.9", 2000, 22), Verdict::Pass),
-        (udp_frame("192.168.1.1", "10.0.0.9", 2001, 22), deny),
+        (udp_frame("192.168.1.1", "10.0.0.9", 2001, 22), deny(5)),
         (tcp_frame("fd00::7", "fd00:1::1", 1, 2), Verdict::Pass),
         (tcp_frame("fd00:0:0:1::7", "fd00:1::1", 1, 2), default),
         (udp_frame("fd00:1::7", "fd00:1::2", 1500, 2), Verdict::Pass),
@@ -98,7 +98,7 @@ fn other_frames_have_a_choice_of_their_own() {
 fn ports_that_are_not_there_match_no_rule_that_names_them() {
     let mut host = started(r#"{"rules": [{"action": "deny", "protocol": "udp", "dport": 53}], "default": "permit"}"#);
     let frame = udp_frame("1.1.1.1", "2.2.2.2", 9, 53);
-    assert_eq!(host.judge(&frame).verdict, Verdict::DropFor(DENIED));
+    assert_eq!(host.judge(&frame).verdict, Verdict::DropFor(BY_RULE));
     let mut later = frame.clone();
     later[20..22].copy_from_slice(&[0, 5]);
     assert_eq!(host.judge(&later).verdict, Verdict::Pass);
@@ -115,7 +115,7 @@ fn takes_as_many_rules_as_it_says() {
         std::format!(r#"{{"rules": [{}]}}"#, list.join(","))
     };
     let mut host = started(&rules(240));
-    assert_eq!(host.judge(&tcp_frame("1.1.1.1", "2.2.2.2", 1, 239)).verdict, Verdict::DropFor(DENIED));
+    assert_eq!(host.judge(&tcp_frame("1.1.1.1", "2.2.2.2", 1, 239)).verdict, Verdict::DropFor(BY_RULE + 239));
     assert_eq!(host.counters()["rule_239"], 1);
     assert!(host.configure(configure, &rules(241)).is_err());
 }

@@ -98,7 +98,7 @@ fn dns_block(pkt: &mut Packet) -> Verdict {
         _ => return Verdict::Pass,
     }
     // Several datagrams in one frame, or pieces of one, are no question that a resolver's library sends.
-    let message = match pkt.frame().get(l4 + answer::UDP..flow.end) {
+    let message = match pkt.frame().get(l4 + vnet_plugin::datagram::UDP_HEADER..flow.end) {
         Some(message) if pkt.gso_size().is_none() && !flow.fragment => message,
         _ => return Verdict::DropFor(MALFORMED),
     };

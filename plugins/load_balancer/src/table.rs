@@ -3,15 +3,11 @@
 use core::net::{IpAddr, Ipv6Addr};
 
 use vnet_plugin::Map;
-use vnet_plugin::track::{Phase, Timeouts};
+use vnet_plugin::track::{Phase, Standing, Timeouts, make_room};
 
 const SLOTS: usize = 65_536;
 /// A quarter of the slots stays empty, so that a search ends soon.
 const MOST: usize = SLOTS / 4 * 3;
-/// Slots looked at for each connection begun.
-const WALK: usize = 16;
-/// The same where the table is full.
-const LONG_WALK: usize = 2048;
 
 pub static CONNECTIONS: Map<22, 40, SLOTS> = Map::new();
 
@@ -92,10 +88,11 @@ pub fn update(key: &Key, connection: &Connection) {
     CONNECTIONS.insert(&key.bytes(), connection.bytes());
 }
 
-/// Adds a conversation; false where the table is full.
+/// Adds a conversation; false where the table is full of others that were answered.
 pub fn add(key: &Key, connection: &Connection, now: u64) -> bool {
-    let full = CONNECTIONS.len() >= MOST;
-    let keep = |key: &[u8; 22], value: &[u8; 40]| Connection::read(value).is_alive(key[0], now);
-    CONNECTIONS.retain_some(if full { LONG_WALK } else { WALK }, keep);
-    CONNECTIONS.len() < MOST && CONNECTIONS.insert(&key.bytes(), connection.bytes())
+    let standing = |key: &[u8; 22], value: &[u8; 40]| {
+        let known = Connection::read(value);
+        Standing::of(&Timeouts::DEFAULT, key[0], known.phase, known.seen_ns, now)
+    };
+    make_room(&CONNECTIONS, MOST, standing, |_, _| {}) && CONNECTIONS.insert(&key.bytes(), connection.bytes())
 }

@@ -3,7 +3,7 @@
 use core::net::Ipv4Addr;
 
 use vnet_plugin::Map;
-use vnet_plugin::track::{Phase, Side};
+use vnet_plugin::track::{Phase, Side, Standing, make_room};
 use vnet_plugin::wire::tcp_flags;
 
 use crate::settings::Settings;
@@ -14,7 +14,7 @@ const MAPPINGS: usize = 16_384;
 const SLOTS: usize = 2 * MAPPINGS;
 /// Ports that are tried before a packet is refused one.
 const TRIES: u16 = 256;
-/// Slots that are searched for what is forgotten, for each mapping that is made.
+/// Slots that are searched for packets whose later pieces are awaited no more, for each such packet.
 const SEARCHED: usize = 64;
 /// How exactly the time of the last packet is kept: most packets then change nothing.
 const GRAIN_NS: u64 = 1_000_000_000;
@@ -124,15 +124,7 @@ pub fn outward(inside: &Endpoint, flags: Option<u8>, now: u64, settings: &Settin
 fn open(inside: &Endpoint, flags: Option<u8>, now: u64, settings: &Settings) -> Result<u16, u16> {
     let key = inside.inside_key();
     forget(&key);
-    NAT.retain_some(SEARCHED, |key, value| {
-        let (mapping, protocol) = (Mapping::read(value), key[0]);
-        let keep = !mapping.is_old(protocol, now, settings);
-        if !keep {
-            PORTS.remove(&port_key(protocol, mapping.port));
-        }
-        keep
-    });
-    if NAT.len() >= MAPPINGS {
+    if !has_room(now, settings) {
         return Err(TABLE_FULL);
     }
     let port = match settings.forward_from(inside) {
@@ -150,6 +142,17 @@ fn open(inside: &Endpoint, flags: Option<u8>, now: u64, settings: &Settings) -> 
     bind(inside, mapping);
     NEW_MAPPINGS.increment();
     Ok(port)
+}
+
+/// Says whether one more mapping fits, for which an old or an unanswered one may have to go.
+fn has_room(now: u64, settings: &Settings) -> bool {
+    let standing = |key: &[u8; 8], value: &[u8; 16]| {
+        let mapping = Mapping::read(value);
+        Standing::of(&settings.timeouts, key[0], mapping.phase, mapping.seen, now)
+    };
+    make_room(&NAT, MAPPINGS, standing, |key, value| {
+        PORTS.remove(&port_key(key[0], Mapping::read(value).port));
+    })
 }
 
 fn bind(inside: &Endpoint, mapping: Mapping) {
@@ -238,7 +241,7 @@ fn forwarded(outside: &Endpoint, flags: Option<u8>, now: u64, settings: &Setting
         None => {
             forget(&inside.inside_key());
             evict(&inside, outside.port);
-            if NAT.len() >= MAPPINGS {
+            if !has_room(now, settings) {
                 return None;
             }
             NEW_MAPPINGS.increment();

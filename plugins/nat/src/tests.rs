@@ -320,6 +320,25 @@ fn a_full_range_is_said_so() {
 }
 
 #[test]
+fn a_full_table_keeps_the_hosts_that_were_answered() {
+    let mut host = started(CONFIG);
+    let inside = |n: u16| std::format!("10.1.{}.{}", n >> 8, n & 255);
+    let mut ports = Vec::new();
+    for n in 0..100 {
+        let ((_, outside), _) = ends(&host.judge(&udp_frame((&inside(n), 5000), WEB)));
+        assert_eq!(ends(&host.judge(&udp_frame(WEB, (OUTSIDE, outside)))).1, (inside(n), 5000));
+        ports.push(outside);
+    }
+    for n in 100..40_000 {
+        host.judge(&udp_frame((&inside(n), 6000), WEB));
+    }
+    assert!(mappings::NAT.len() <= 16_384 && mappings::PORTS.len() <= mappings::NAT.len());
+    for (n, outside) in (0..100).zip(ports) {
+        assert_eq!(ends(&host.judge(&udp_frame(WEB, (OUTSIDE, outside)))).1, (inside(n), 5000));
+    }
+}
+
+#[test]
 fn refuses_a_wrong_configuration() {
     let mut host = Host::new(nat);
     for config in [

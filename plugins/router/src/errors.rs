@@ -15,6 +15,8 @@ pub enum Problem {
     NoRoute,
     NoHost,
     NoPort,
+    /// Longer than this MTU, and not to be cut.
+    TooBig(u16),
 }
 
 const TTL: u8 = 64;
@@ -24,6 +26,8 @@ const ICMP: usize = 8;
 /// Longest error: RFC 1812, 4.3.2.3 for IPv4, RFC 4443, 2.4 (c) for IPv6.
 const LONGEST_V4: usize = 576;
 const LONGEST_V6: usize = 1_280;
+/// Bytes quoted of a super-frame: the headers and some more, so that the error is shorter than its segments.
+const OF_SUPER_FRAME: usize = 128;
 
 impl Problem {
     const fn v4(self) -> (u8, u8) {
@@ -32,6 +36,7 @@ impl Problem {
             Problem::NoRoute => (icmp_type::UNREACHABLE, 0),
             Problem::NoHost => (icmp_type::UNREACHABLE, 1),
             Problem::NoPort => (icmp_type::UNREACHABLE, 3),
+            Problem::TooBig(_) => (icmp_type::UNREACHABLE, 4),
         }
     }
 
@@ -41,6 +46,15 @@ impl Problem {
             Problem::NoRoute => (1, 0),
             Problem::NoHost => (1, 3),
             Problem::NoPort => (1, 4),
+            Problem::TooBig(_) => (2, 0),
+        }
+    }
+
+    /// Returns what stands behind the checksum: the MTU (RFC 1191, section 4; RFC 4443, 3.2), else nothing.
+    const fn word(self) -> [u8; 4] {
+        match self {
+            Problem::TooBig(mtu) => (mtu as u32).to_be_bytes(),
+            _ => [0; 4],
         }
     }
 }
@@ -57,17 +71,20 @@ pub fn answer(pkt: &mut Packet, flow: &Flow, interface: &Interface, problem: Pro
 }
 
 fn turn(pkt: &mut Packet, flow: &Flow, interface: &Interface, problem: Problem) -> Option<()> {
-    // No error about an error or a later fragment; a super-frame is many packets.
+    // No error about an error or a later fragment.
     let about_error = match flow.icmp(pkt.frame()) {
         Some((kind, _)) if flow.src.is_ipv4() => !matches!(kind, icmp_type::ECHO_REQUEST | icmp_type::ECHO_REPLY),
         Some((kind, _)) => kind < 128,
         None => false,
     };
-    if about_error || flow.l4_at.is_none() || pkt.gso_size().is_some() {
+    if about_error || flow.l4_at.is_none() {
         return None;
     }
     let source = interface.address_for(flow.src)?;
-    let packet_len = flow.end - flow.ip_at;
+    let packet_len = match pkt.gso_size() {
+        Some(_) => OF_SUPER_FRAME.min(flow.end - flow.ip_at),
+        None => flow.end - flow.ip_at,
+    };
     match (source, flow.src) {
         (IpAddr::V4(source), IpAddr::V4(sender)) => {
             let quoted = packet_len.min(LONGEST_V4 - V4 - ICMP);
@@ -83,7 +100,9 @@ fn turn(pkt: &mut Packet, flow: &Flow, interface: &Interface, problem: Problem) 
             ip.set_src(source);
             ip.set_dst(sender);
             ip.fill_checksum();
-            let mut icmp = Icmp::new_unchecked(ip.payload_mut());
+            let message = ip.payload_mut();
+            message.get_mut(4..ICMP)?.copy_from_slice(&problem.word());
+            let mut icmp = Icmp::new_unchecked(message);
             let (kind, code) = problem.v4();
             icmp.set_kind(kind);
             icmp.set_code(code);
@@ -101,7 +120,9 @@ fn turn(pkt: &mut Packet, flow: &Flow, interface: &Interface, problem: Problem) 
             ip.set_hop_limit(TTL);
             ip.set_src(source);
             ip.set_dst(sender);
-            let mut icmp = Icmpv6::new_unchecked(ip.payload_mut());
+            let message = ip.payload_mut();
+            message.get_mut(4..ICMP)?.copy_from_slice(&problem.word());
+            let mut icmp = Icmpv6::new_unchecked(message);
             let (kind, code) = problem.v6();
             icmp.set_kind(kind);
             icmp.set_code(code);

@@ -1,14 +1,15 @@
 //! A router for IPv4 and IPv6: attached to a switch, it makes each port of it an interface of its own.
 //!
 //! A packet to the interface's MAC address goes out by the longest prefix that holds its destination, its TTL one less, to
-//! the next hop's MAC address. The router answers ARP, Neighbour Discovery and pings for its own addresses, asks for those of
+//! the next hop's MAC address, in pieces where it is longer than the interface's MTU. The router answers ARP, Neighbour Discovery and pings for its own addresses, asks for those of
 //! its neighbours, and holds a few packets until it knows. What it cannot forward it answers with an ICMP error: time
-//! exceeded, unreachable. Broadcasts, groups and tagged frames end here.
+//! exceeded, unreachable, too big. Broadcasts, groups and tagged frames end here.
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
 mod errors;
 mod neighbors;
 mod own;
+mod pieces;
 mod settings;
 
 use core::net::IpAddr;
@@ -29,11 +30,13 @@ const MALFORMED: u16 = 6;
 const NO_INTERFACE: u16 = 7;
 const DONE: u16 = 8;
 const NO_SERVICE: u16 = 9;
+const TOO_BIG: u16 = 10;
 
 static FORWARDED: Counter = Counter::new("forwarded");
 static ERRORS: Counter = Counter::new("icmp_errors");
 static QUESTIONS: Counter = Counter::new("neighbor_questions");
 static HELD: Counter = Counter::new("held");
+static FRAGMENTED: Counter = Counter::new("fragmented");
 
 /// Routes IPv4 and IPv6 between the ports of a switch.
 #[plugin(
@@ -41,9 +44,10 @@ static HELD: Counter = Counter::new("held");
     layers = ["l2"],
     reasons = {
         1: "for another station", 2: "group, broadcast or tagged", 3: "ttl expired", 4: "no route", 5: "neighbour not known yet",
-        6: "malformed", 7: "port without an interface", 8: "for the router itself, done", 9: "no service here"
+        6: "malformed", 7: "port without an interface", 8: "for the router itself, done", 9: "no service here",
+        10: "too big"
     },
-    counters = ["forwarded", "icmp_errors", "neighbor_questions", "held"],
+    counters = ["forwarded", "icmp_errors", "neighbor_questions", "held", "fragmented"],
     maps = {
         "neighbors": neighbors::NEIGHBORS(
             "ip: ip, port: u16, _: bytes[6]" => "mac: mac, _: bytes[2], seen: u64, asked: u64, since: u64"
@@ -71,6 +75,10 @@ static HELD: Counter = Counter::new("held");
                             "type": "string",
                             "pattern": "^[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}$",
                             "description": "MAC address of the interface; 02:76:72:00:00:PORT when absent"
+                        },
+                        "mtu": {
+                            "type": "integer", "minimum": 576, "maximum": 65535,
+                            "description": "Most bytes of a packet that leaves by it; as many as come when absent"
                         }
                     }
                 },
@@ -156,6 +164,10 @@ fn forward(pkt: &mut Packet, flow: &Flow, interface: &Interface, settings: &Sett
     let Some(exit) = settings.interface(out) else {
         return Verdict::DropFor(NO_INTERFACE);
     };
+    let too_big = exit.mtu != 0 && pieces::longest(pkt, flow) > usize::from(exit.mtu);
+    if too_big && !pieces::may_cut(pkt, flow) {
+        return errors::answer(pkt, flow, interface, Problem::TooBig(exit.mtu), TOO_BIG);
+    }
     let mac = match neighbors::find(hop, out, now) {
         Hop::Known(mac) => mac,
         Hop::Stale(mac) => {
@@ -167,7 +179,8 @@ fn forward(pkt: &mut Packet, flow: &Flow, interface: &Interface, settings: &Sett
                 ask(hop, out, exit);
             }
             lower_ttl(pkt, flow);
-            if neighbors::hold(pkt, hop, out) {
+            // What has to be cut comes in numbers, and its next packet finds the neighbour.
+            if !too_big && neighbors::hold(pkt, hop, out) {
                 HELD.increment();
             }
             return Verdict::DropFor(NO_NEIGHBOR);
@@ -184,8 +197,15 @@ fn forward(pkt: &mut Packet, flow: &Flow, interface: &Interface, settings: &Sett
         eth.set_dst(mac);
         eth.set_src(exit.mac);
     }
+    let verdict = if out == port { Verdict::Tx } else { Verdict::Redirect(out) };
+    if too_big {
+        if !pieces::cut(pkt, flow, exit.mtu.into(), verdict) {
+            return Verdict::DropFor(TOO_BIG);
+        }
+        FRAGMENTED.increment();
+    }
     FORWARDED.increment();
-    if out == port { Verdict::Tx } else { Verdict::Redirect(out) }
+    verdict
 }
 
 /// Sends a question for a neighbour's MAC address out by a port.

@@ -15,6 +15,8 @@ const ROUTES: usize = 256 + PORTS * ADDRESSES;
 #[derive(Clone, Copy)]
 pub struct Interface {
     pub mac: MacAddr,
+    /// Most bytes of a packet that leaves by it; 0 for any.
+    pub mtu: u16,
     addresses: [Prefix; ADDRESSES],
     len: usize,
 }
@@ -22,6 +24,7 @@ pub struct Interface {
 impl Interface {
     const NONE: Interface = Interface {
         mac: MacAddr::ZERO,
+        mtu: 0,
         addresses: [Prefix::ANY_V4; ADDRESSES],
         len: 0,
     };
@@ -166,6 +169,13 @@ fn add_interface(settings: &mut Settings, port: usize, item: Value<'_>) -> Resul
             port: port as u16,
             via: NEIGHBOR,
         });
+    }
+    if let Some(mtu) = item.get("mtu") {
+        let mtu = mtu.as_int().and_then(|mtu| u16::try_from(mtu).ok());
+        interface.mtu = mtu.filter(|mtu| *mtu >= 576).ok_or("a port's mtu must be 576 to 65535 bytes")?;
+        if interface.mtu < 1280 && interface.addresses().iter().any(|own| own.address().is_ipv6()) {
+            return Err("a port's mtu is less than the 1280 bytes that IPv6 needs");
+        }
     }
     let place = settings.interfaces.get_mut(port);
     *place.ok_or("there are more than 64 ports")? = interface;

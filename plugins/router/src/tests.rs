@@ -239,6 +239,83 @@ fn refuses_a_wrong_configuration() {
     }
 }
 
+const NARROW: &str = r#"{"ports": [
+    {"addresses": ["10.0.0.1/24", "fd00::1/64"]}, {"addresses": ["10.0.1.1/24", "fd00:1::1/64"], "mtu": 1400}
+]}"#;
+
+fn long(src: &str, dst: &str, payload: usize) -> Vec<u8> {
+    let (from, to): (IpAddr, IpAddr) = (src.parse().expect("an address"), dst.parse().expect("an address"));
+    let payload: Vec<u8> = (0..payload).map(|n| n as u8).collect();
+    ip(from, to, 17, &udp(from, to, 1000, 33434, &payload))
+}
+
+fn narrow() -> Box {
+    let mut host = Host::new(router);
+    host.configure(configure, NARROW).expect("accepted");
+    let mut router = Box(host);
+    router.hears(1, 1, "10.0.1.5", OTHER);
+    router.hears(1, 1, "fd00:1::5", OTHER);
+    router
+}
+
+#[test]
+fn cuts_what_is_longer_than_the_mtu_into_pieces_that_make_the_packet_again() {
+    let mut router = narrow();
+    let mut packet = long("10.0.0.2", "10.0.1.5", 3000);
+    packet[6..8].fill(0);
+    packet[10..12].fill(0);
+    let sum = vnet_plugin::checksum::internet(&packet[..20]);
+    packet[10..12].copy_from_slice(&sum.to_be_bytes());
+    let batch = router.at(1, 0, &frame(P0, &packet));
+    assert_eq!(batch.frames[0].verdict, Verdict::Redirect(1));
+    let pieces: Vec<&Vec<u8>> = batch.frames.iter().chain(&batch.appended).map(|out| &out.bytes).collect();
+    assert_eq!(pieces.len(), 3);
+    let mut payload = Vec::new();
+    for (number, piece) in pieces.iter().enumerate() {
+        assert!(piece.len() <= 14 + 1400);
+        let ip = Ipv4::new_checked(&piece[14..]).expect("IPv4");
+        assert_eq!(vnet_plugin::checksum::internet(&piece[14..34]), 0);
+        assert_eq!((ip.fragment_offset(), ip.more_fragments(), ip.ttl()), (payload.len(), number < 2, 63));
+        assert_eq!(piece[..6], OTHER.0);
+        payload.extend_from_slice(&piece[34..]);
+    }
+    assert_eq!(payload, packet[20..]);
+    assert!(batch.appended.iter().all(|out| out.verdict == Verdict::Redirect(1)));
+    // A piece that is cut again stays in its place.
+    let mut middle = pieces[1].clone();
+    middle[..6].copy_from_slice(&P0.0);
+    middle.truncate(14 + 20 + 1376);
+    assert_eq!(only(router.at(1, 0, &middle)).0, Verdict::Redirect(1));
+}
+
+#[test]
+fn says_the_mtu_where_it_may_not_cut() {
+    let mut router = narrow();
+    let mut four = long("10.0.0.2", "10.0.1.5", 1400);
+    four[6..8].copy_from_slice(&[0x40, 0]);
+    four[10..12].fill(0);
+    let sum = vnet_plugin::checksum::internet(&four[..20]);
+    four[10..12].copy_from_slice(&sum.to_be_bytes());
+    let (verdict, error) = only(router.at(1, 0, &frame(P0, &four)));
+    assert_eq!((verdict, &error[34..36], &error[38..42]), (Verdict::Tx, &[3, 4][..], &[0, 0, 5, 0x78][..]));
+    assert_eq!(error[42..62], four[..20]);
+    let six = long("fd00::2", "fd00:1::5", 1400);
+    let (verdict, error) = only(router.at(1, 0, &frame(P0, &six)));
+    assert_eq!((verdict, &error[54..56], &error[58..62]), (Verdict::Tx, &[2, 0][..], &[0, 0, 5, 0x78][..]));
+    // Of a super-frame each segment counts.
+    let (from, to): (IpAddr, IpAddr) = ("10.0.0.2".parse().expect("one"), "10.0.1.5".parse().expect("one"));
+    let mut stream = ip(from, to, 6, &tcp(from, to, (1000, 80), 0x10, &[], &[7; 4000]));
+    stream[6] = 0x40;
+    for (size, expected) in [(1360, Verdict::Redirect(1)), (1361, Verdict::Tx)] {
+        let input = Input { bytes: frame(P0, &stream), gso_size: size, flags: flags::GSO, ts_ns: SECOND, ..Input::default() };
+        let out = &router.0.run(&[input]).frames[0];
+        assert_eq!(out.verdict, expected);
+        if expected == Verdict::Tx {
+            assert_eq!((&out.bytes[34..36], out.bytes.len()), (&[3, 4][..], 14 + 28 + 128));
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn nothing_makes_it_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..160), kind in 0..4_usize, port in 0..4_u16) {

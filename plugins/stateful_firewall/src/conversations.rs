@@ -2,7 +2,7 @@
 
 use core::net::IpAddr;
 
-use vnet_plugin::track::{Phase, Side};
+use vnet_plugin::track::{Phase, Side, Standing, make_room};
 use vnet_plugin::wire::{ip_protocol, tcp_flags};
 use vnet_plugin::{Flow, Map};
 
@@ -10,8 +10,6 @@ use crate::settings::Settings;
 
 /// Most conversations; half of the slots stay empty, so that a search ends soon.
 const MOST: usize = 8_192;
-/// Slots that are searched for what is forgotten, for each conversation that begins.
-const SEARCHED: usize = 64;
 /// How exactly the time of the last packet is kept: most packets then change nothing.
 const GRAIN_NS: u64 = 1_000_000_000;
 
@@ -160,17 +158,18 @@ pub fn is_known(key: &Key, now: u64, settings: &Settings) -> bool {
         .is_some_and(|value| !Conversation::read(&value).is_old(key.protocol(), now, settings))
 }
 
-/// Begins a conversation; false where the table is full.
+/// Begins a conversation; false where the table is full of others that were answered.
 #[inline(never)]
 pub fn begin(key: &Key, flags: Option<u8>, now: u64, settings: &Settings) -> bool {
-    CONVERSATIONS.retain_some(SEARCHED, |key, value| {
-        !Conversation::read(value).is_old(key[0], now, settings)
-    });
+    let standing = |key: &[u8; 40], value: &[u8; 16]| {
+        let known = Conversation::read(value);
+        Standing::of(&settings.timeouts, key[0], known.phase, known.seen, now)
+    };
     let fresh = Conversation {
         phase: Phase::NEW.after(Side::Originator, flags),
         begun_by_b: key.from_b,
         seen: now,
     };
     let known = CONVERSATIONS.get(&key.bytes).is_some();
-    (known || CONVERSATIONS.len() < MOST) && CONVERSATIONS.insert(&key.bytes, fresh.write())
+    (known || make_room(&CONVERSATIONS, MOST, standing, |_, _| {})) && CONVERSATIONS.insert(&key.bytes, fresh.write())
 }

@@ -3,8 +3,8 @@
 use core::net::IpAddr;
 
 use vnet_plugin::abi::fnv1a;
-use vnet_plugin::checksum::{fold, pseudo_v4, pseudo_v6, sum};
-use vnet_plugin::wire::{Ethernet, Ipv4, Ipv6, MacAddr, Udp, ether_type, ip_protocol};
+use vnet_plugin::datagram::{fill, ip_header};
+use vnet_plugin::wire::{Ethernet, MacAddr, ether_type};
 use vnet_plugin::{Packet, Verdict, append, neighbor};
 
 use crate::settings::Settings;
@@ -12,7 +12,6 @@ use crate::{ENCAPSULATED, ETHERNET, HAS_VNI, NO_NEIGHBOR, NO_ROOM, TAGGED, TOO_B
 
 /// How often the next hop is asked for, in nanoseconds.
 const ASK_NS: u64 = 200_000_000;
-const TTL: u8 = 64;
 /// The first of the ports that datagrams come from (RFC 7348, section 5), and how many there are.
 const PORTS_FROM: u16 = 49_152;
 const PORTS: u32 = 16_384;
@@ -27,7 +26,7 @@ pub fn encapsulate(pkt: &mut Packet, settings: &mut Settings) -> Verdict {
     let Some(network) = settings.of_vlan(vlan).filter(|_| !tagged || vlan != 0) else {
         return Verdict::DropFor(TAGGED);
     };
-    let ip_len = if settings.local.is_ipv4() { Ipv4::<&[u8]>::HEADER_LEN_MIN } else { Ipv6::<&[u8]>::HEADER_LEN };
+    let ip_len = ip_header(settings.local);
     let tag_len = if tagged { 4 } else { 0 };
     if ip_len + UDP + VXLAN + pkt.len() - tag_len > settings.mtu {
         return Verdict::DropFor(TOO_BIG);
@@ -48,11 +47,9 @@ pub fn encapsulate(pkt: &mut Packet, settings: &mut Settings) -> Verdict {
         (*flags, *a, *b, *c) = (HAS_VNI, high, middle, low);
     }
     let frame = pkt.frame_mut();
-    if let Some(datagram) = frame.get_mut(ETHERNET + ip_len..) {
-        fill_udp(datagram, source, settings);
-    }
     if let Some(packet) = frame.get_mut(ETHERNET..) {
-        fill_ip(packet, settings);
+        // Endpoints neither fragment nor put together (section 4.3), as the headers say.
+        fill(packet, settings.local, settings.remote, (source, settings.port), settings.udp_checksum);
     }
     let mut eth = Ethernet::new_unchecked(frame);
     eth.set_dst(settings.gateway_mac);
@@ -90,57 +87,4 @@ fn ask(settings: &mut Settings, now: u64) {
     let question = neighbor::question(settings.gateway, settings.mac, Some(settings.local));
     // Goes on to the outside as the frame would have; without room the next frame asks.
     let _ = append(question.frame(), Verdict::Pass);
-}
-
-fn fill_udp(datagram: &mut [u8], source: u16, settings: &Settings) {
-    let len = datagram.len();
-    let mut udp = Udp::new_unchecked(&mut *datagram);
-    udp.set_src_port(source);
-    udp.set_dst_port(settings.port);
-    udp.set_len(len as u16);
-    udp.set_checksum(0);
-    if settings.udp_checksum {
-        let check = match !fold(pseudo(settings.local, settings.remote, len) + sum(datagram)) {
-            0 => 0xffff,
-            check => check,
-        };
-        Udp::new_unchecked(datagram).set_checksum(check);
-    }
-}
-
-/// Returns the sum of a datagram's pseudo-header.
-pub fn pseudo(from: IpAddr, to: IpAddr, len: usize) -> u32 {
-    match (from, to) {
-        (IpAddr::V4(from), IpAddr::V4(to)) => pseudo_v4(from, to, ip_protocol::UDP, len as u16),
-        (IpAddr::V6(from), IpAddr::V6(to)) => pseudo_v6(from, to, ip_protocol::UDP, len as u32),
-        _ => 0,
-    }
-}
-
-fn fill_ip(packet: &mut [u8], settings: &Settings) {
-    let len = packet.len();
-    match (settings.local, settings.remote) {
-        (IpAddr::V4(from), IpAddr::V4(to)) => {
-            let mut ip = Ipv4::new_unchecked(packet);
-            ip.set_version_and_header_len(Ipv4::<&[u8]>::HEADER_LEN_MIN);
-            ip.set_total_len(len as u16);
-            // Endpoints neither fragment nor put together (section 4.3).
-            ip.set_fragment(true, false, 0);
-            ip.set_ttl(TTL);
-            ip.set_protocol(ip_protocol::UDP);
-            ip.set_src(from);
-            ip.set_dst(to);
-            ip.fill_checksum();
-        }
-        (IpAddr::V6(from), IpAddr::V6(to)) => {
-            let mut ip = Ipv6::new_unchecked(packet);
-            ip.set_version_class_flow(0, 0);
-            ip.set_payload_len((len - Ipv6::<&[u8]>::HEADER_LEN) as u16);
-            ip.set_next_header(ip_protocol::UDP);
-            ip.set_hop_limit(TTL);
-            ip.set_src(from);
-            ip.set_dst(to);
-        }
-        _ => {}
-    }
 }

@@ -1,10 +1,10 @@
 //! Frames from the outside: datagrams of the other endpoint, and neighbours.
 
 use vnet_plugin::checksum::{fold, sum};
+use vnet_plugin::datagram::pseudo;
 use vnet_plugin::wire::{MacAddr, Udp, ether_type, ip_protocol};
 use vnet_plugin::{Flow, Packet, Verdict, neighbor};
 
-use crate::inside::pseudo;
 use crate::settings::Settings;
 use crate::{
     ANSWERED, DECAPSULATED, ETHERNET, HAS_VNI, MALFORMED, NO_ROOM, OUTSIDE, RUNT, TAGGED, UDP, VXLAN, WRONG_PEER,

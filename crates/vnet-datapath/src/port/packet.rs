@@ -231,6 +231,8 @@ impl Packet {
                     };
                     let _ready = poll(&mut [PollFd::new(socket, PollFlags::OUT)], Some(&wait));
                 }
+                // Past the queue (PACKET_QDISC_BYPASS) the kernel says nothing else of a node that set its end down.
+                Errno::NOBUFS if !socket.has_carrier() => return Err(Cause::Down),
                 errno => return Err(send_cause(errno)),
             }
         }

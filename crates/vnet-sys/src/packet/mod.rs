@@ -4,6 +4,7 @@
 //! A packet socket sees a *copy* of what an interface receives and sends. Frames
 //! written to it leave the interface as if the host had sent them.
 
+mod carrier;
 mod recv;
 
 use std::io::{self, IoSlice};
