@@ -93,8 +93,17 @@ fn payload(expected: &[u8], found: &[u8], differences: &mut Vec<Difference>) {
         .unwrap_or(expected.len().min(found.len()));
     let shown = |bytes: &[u8]| match &bytes[at..] {
         [] => "(ends)".to_owned(),
-        rest if rest.len() > SHOWN => format!("{}...", hex(&rest[..SHOWN])),
-        rest => hex(rest),
+        rest => {
+            let (shown, dots) = match rest.get(..SHOWN) {
+                Some(first) if rest.len() > SHOWN => (first, "..."),
+                _ => (rest, ""),
+            };
+            // A text is read more easily than its bytes.
+            match std::str::from_utf8(shown) {
+                Ok(text) if !text.contains(char::is_control) => format!("{text:?}{dots}"),
+                _ => hex(shown) + dots,
+            }
+        }
     };
     differences.push(Difference::new(
         format!("payload from byte {at}"),

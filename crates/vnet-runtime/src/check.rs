@@ -6,11 +6,13 @@ use serde_json::Value;
 use vnet_abi::{HEADROOM, flags};
 
 use crate::asked::Injected;
+use crate::config::Config;
 use crate::error::PluginError;
 use crate::failure::hexdump;
 use crate::frames::{Fate, Frame, Frames, Layer, Reason};
 use crate::module::Module;
 use crate::options::StageOptions;
+use crate::record::Record;
 use crate::samples::Samples;
 use crate::stage::Stage;
 use crate::stats::StageStats;
@@ -90,6 +92,8 @@ pub struct Problem {
     pub rule: String,
     /// What happened, in words.
     pub message: String,
+    /// What to do about it.
+    pub hint: String,
     /// The frame as it was offered; empty where none was.
     pub frame: String,
 }
@@ -155,6 +159,19 @@ fn warnings(module: &Module, report: &CheckReport) -> Vec<String> {
             "its manifest asks for {capability}, which the module does not use"
         ));
     }
+    if let Some(error) = manifest.schema.as_ref().and_then(|schema| {
+        let defaults = manifest.config.as_ref().map(defaults).unwrap_or_default();
+        Config::new(&defaults, Some(schema)).err()
+    }) && manifest
+        .config
+        .as_ref()
+        .is_some_and(|schema| schema.get("required").is_none())
+    {
+        warnings.push(format!(
+            "its configuration's schema refuses the defaults that it names: {}",
+            error.of(module.name())
+        ));
+    }
     if let Some(n) = report.drops.get("other") {
         warnings.push(format!(
             "it dropped {n} frames for reasons that its manifest does not declare: they are counted as `other`"
@@ -166,6 +183,16 @@ fn warnings(module: &Module, report: &CheckReport) -> Vec<String> {
         );
     }
     warnings
+}
+
+/// The configuration that a schema's defaults make.
+fn defaults(schema: &Value) -> Value {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let defaults = properties.into_iter().flatten().filter_map(|(key, property)| {
+        let default = property.get("default")?;
+        Some((key.clone(), default.clone()))
+    });
+    Value::Object(defaults.collect())
 }
 
 struct Check<'a> {
@@ -189,6 +216,7 @@ impl Check<'_> {
                 layer: self.layer.name().to_owned(),
                 rule: rule.to_owned(),
                 message: message.to_owned(),
+                hint: advice(rule).to_owned(),
                 frame: hexdump(frame),
             });
         }
@@ -230,6 +258,7 @@ impl Check<'_> {
 
     fn run(&mut self) {
         let Some(mut stage) = self.stage() else { return };
+        self.maps(&mut stage);
         let ethernet = if self.layer == Layer::L2 { 14 } else { 0 };
         let longest = (self.options.mtu as usize + ethernet).min(stage.traits().max_frame as usize);
         let mut samples = Samples::new(self.options.seed, self.layer, longest);
@@ -249,6 +278,22 @@ impl Check<'_> {
             }
         }
         self.add(&stage.stats());
+    }
+
+    /// The maps of the manifest are there, and their keys and values have the sizes it says.
+    fn maps(&mut self, stage: &mut Stage) {
+        for (name, layout) in &self.module.manifest().maps {
+            let size = |record: &Option<Record>| record.as_ref().map(|record| record.size() as usize);
+            let wrong = stage.map_info(name).and_then(|found| {
+                let key = vec![0; size(&layout.key).unwrap_or(found.key.size() as usize)];
+                let value = vec![0; size(&layout.value).unwrap_or(found.value.size() as usize)];
+                stage.map_set(name, &key, &value)?;
+                stage.map_remove(name, &key)
+            });
+            if let Err(error) = wrong {
+                self.problem("map", &error.to_string(), &[]);
+            }
+        }
     }
 
     fn is_hopeless(&self) -> bool {
@@ -352,6 +397,26 @@ fn broke(fate: Fate, rule: &str) -> bool {
         Fate::Drop(Reason::Fault) => matches!(rule, "trap" | "timeout" | "error"),
         Fate::Drop(reason) => reason.name() == rule,
         _ => false,
+    }
+}
+
+/// What an author does about a broken rule.
+fn advice(rule: &str) -> &'static str {
+    match rule {
+        "start" => "mend what vnet_info, vnet_configure and the manifest say: `vnet plugin inspect` shows it",
+        "trap" => "read no byte before its place was compared with the frame's length",
+        "timeout" => "bound every loop whose length a frame decides: a call has 5 ms",
+        "error" => "return the number of appended frames, 0 or more",
+        "bad_desc" => {
+            "keep off and len inside the frame's slot: write at most cap bytes from the original off on"
+        }
+        "bad_verdict" => "answer PASS, DROP, REDIRECT or TX; REDIRECT, TX or PASS for an appended frame",
+        "bad_port" => "redirect to a port that exists and is not the arrival one; 0xffff is every other port",
+        "bad_append" => "append at most ring_len - n frames",
+        "bad_pointer" => "give imports addresses inside the memory, and ids that `counter` returned",
+        "pure" => "leave PURE out of vnet_info's flags, or judge by the frame's bytes alone",
+        "map" => "make the manifest's maps and those of vnet_maps the same, in names and sizes",
+        _ => "",
     }
 }
 

@@ -12,6 +12,9 @@ use crate::capture;
 use crate::diff::{Difference, diff};
 use crate::trial::Judged;
 
+/// Frames of one step that are told apart; of a capture's thousands the first say enough.
+const SHOWN_MAX: usize = 10;
+
 const VERDICTS: [&str; 5] = ["pass", "drop", "redirect", "flood", "tx"];
 
 /// Returns what of a step was not as expected; an error where the step itself makes no sense.
@@ -33,6 +36,7 @@ pub(super) fn step(
         .map(|judged| &judged.bytes[..])
         .collect();
     let wanted = leaves_as(step)?;
+    let mut further = 0_usize;
     for ((judged, came), number) in own.iter().zip(&offered.frames).zip(1..) {
         let mut differences = verdict(step, judged);
         if let Some(wanted) = &wanted
@@ -43,7 +47,12 @@ pub(super) fn step(
         if wanted.is_some() && judged.verdict == "drop" && step.verdict.is_none() {
             differences.push(Difference::new("verdict", "pass", "drop"));
         }
-        if !differences.is_empty() {
+        let is_like_before = failures
+            .last()
+            .is_some_and(|last: &Failure| last.differences == differences);
+        if !differences.is_empty() && (is_like_before || failures.len() == SHOWN_MAX) {
+            further += 1;
+        } else if !differences.is_empty() {
             let what = match own.len() {
                 1 => "the frame".to_owned(),
                 _ => format!("frame {number}"),
@@ -55,6 +64,15 @@ pub(super) fn step(
                 ..Failure::default()
             });
         }
+    }
+    if further > 0 {
+        failures.push(Failure {
+            what: match further {
+                1 => "and another frame".to_owned(),
+                n => format!("and {n} more frames"),
+            },
+            ..Failure::default()
+        });
     }
     if let Some(list) = &step.appended {
         let wanted = list

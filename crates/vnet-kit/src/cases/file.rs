@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use toml::Spanned;
 use vnet_packet::Layer;
 
 use crate::capture;
@@ -17,7 +18,7 @@ const FRAMES_MAX: usize = 1_000_000;
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default)]
-    case: Vec<Case>,
+    case: Vec<Spanned<Case>>,
 }
 
 /// One case: a fresh plugin, some steps, and what it has counted at the end.
@@ -93,17 +94,20 @@ pub(super) struct Offered {
     pub frames: Vec<Vec<u8>>,
 }
 
-pub(super) fn parse(text: &str) -> Result<Vec<Case>, String> {
+/// Reads the cases, each with the line where it starts.
+pub(super) fn parse(text: &str) -> Result<Vec<(Case, usize)>, String> {
     let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
     if file.case.is_empty() {
         return Err("it has no [[case]]".into());
     }
-    for case in &file.case {
+    for case in file.case.iter().map(Spanned::get_ref) {
         if case.step.is_empty() && case.refused.is_none() {
             return Err(format!("case {:?} has no [[case.step]]", case.name));
         }
     }
-    Ok(file.case)
+    let line = |at: usize| 1 + text.get(..at).unwrap_or_default().matches('\n').count();
+    let cases = file.case.into_iter().map(|case| (line(case.span().start), case));
+    Ok(cases.map(|(line, case)| (case.into_inner(), line)).collect())
 }
 
 /// Reads a frame as a file writes it.

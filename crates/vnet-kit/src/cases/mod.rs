@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use vnet_packet::Layer;
-use vnet_runtime::Module;
+use vnet_runtime::{Module, StageStats};
 
 use crate::diff::Difference;
 use crate::error::KitError;
@@ -16,7 +16,7 @@ use crate::trial::{Trial, TrialOptions};
 use file::Case;
 
 /// What became of a file of cases.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct TestReport {
     /// Name of the plugin.
     pub plugin: String,
@@ -24,6 +24,10 @@ pub struct TestReport {
     pub passed: usize,
     /// Cases that did not.
     pub failed: usize,
+    /// Frames that the plugin judged.
+    pub frames: u64,
+    /// Nanoseconds a frame, of what the calls of the plugin took.
+    pub ns_per_packet: f64,
     /// Every case, in the file's order.
     pub cases: Vec<CaseReport>,
 }
@@ -33,6 +37,8 @@ pub struct TestReport {
 pub struct CaseReport {
     /// Its name in the file.
     pub name: String,
+    /// The line of the file where it starts.
+    pub line: usize,
     /// What was not as expected; empty when it passed.
     pub failures: Vec<Failure>,
 }
@@ -69,9 +75,12 @@ pub fn run(module: &Module, path: &Path) -> Result<TestReport, KitError> {
         plugin: module.name().to_owned(),
         ..TestReport::default()
     };
-    for case in cases {
-        let failures =
+    let mut guest_ns = 0;
+    for (case, line) in cases {
+        let (failures, stats) =
             run_case(module, &case, dir).map_err(|error| refuse(format!("case {:?}: {error}", case.name)))?;
+        report.frames += stats.packets_in;
+        guest_ns += stats.guest_ns;
         if failures.is_empty() {
             report.passed += 1;
         } else {
@@ -79,13 +88,16 @@ pub fn run(module: &Module, path: &Path) -> Result<TestReport, KitError> {
         }
         report.cases.push(CaseReport {
             name: case.name,
+            line,
             failures,
         });
     }
+    report.ns_per_packet = guest_ns as f64 / report.frames.max(1) as f64;
     Ok(report)
 }
 
-fn run_case(module: &Module, case: &Case, dir: &Path) -> Result<Vec<Failure>, String> {
+fn run_case(module: &Module, case: &Case, dir: &Path) -> Result<(Vec<Failure>, StageStats), String> {
+    let unstarted = |failures| Ok((failures, StageStats::default()));
     let mut offered = Vec::new();
     for (step, number) in case.step.iter().zip(1..) {
         let frames = file::offered(step, dir).map_err(|error| format!("step {number}: {error}"))?;
@@ -108,18 +120,18 @@ fn run_case(module: &Module, case: &Case, dir: &Path) -> Result<Vec<Failure>, St
     let mut trial = match (Trial::new(module, options), &case.refused) {
         (Ok(trial), None) => trial,
         (Ok(_), Some(text)) => {
-            return Ok(vec![Failure {
+            return unstarted(vec![Failure {
                 what: "the configuration".into(),
                 differences: vec![Difference::new("start", format!("refused: {text}"), "accepted")],
                 ..Failure::default()
             }]);
         }
-        (Err(error), Some(text)) if error.to_string().contains(text.as_str()) => return Ok(Vec::new()),
+        (Err(error), Some(text)) if error.to_string().contains(text.as_str()) => return unstarted(Vec::new()),
         (Err(error), wanted) => {
             let wanted = wanted
                 .as_ref()
                 .map_or("accepted".into(), |text| format!("refused: {text}"));
-            return Ok(vec![Failure {
+            return unstarted(vec![Failure {
                 what: "the start".into(),
                 differences: vec![Difference::new("start", wanted, error)],
                 ..Failure::default()
@@ -138,6 +150,7 @@ fn run_case(module: &Module, case: &Case, dir: &Path) -> Result<Vec<Failure>, St
             ..failure
         }));
     }
-    failures.extend(expect::totals(case, &trial.stats()));
-    Ok(failures)
+    let stats = trial.stats();
+    failures.extend(expect::totals(case, &stats));
+    Ok((failures, stats))
 }

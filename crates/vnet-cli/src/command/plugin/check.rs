@@ -93,6 +93,9 @@ fn text(report: &CheckReport) -> String {
         for line in problem.frame.lines() {
             let _ = writeln!(text, "    {line}");
         }
+        if !problem.hint.is_empty() {
+            let _ = writeln!(text, "    hint: {}", problem.hint);
+        }
     }
     text
 }

@@ -38,7 +38,7 @@ pub(crate) fn run(options: &Test) -> Result<i32, Failure> {
     if options.json {
         output::json(&report)?;
     } else {
-        output::data(&text(&report, Paint::stdout()))?;
+        output::data(&text(&report, &cases, Paint::stdout()))?;
     }
     if report.failed == 0 {
         return Ok(0);
@@ -54,19 +54,24 @@ pub(crate) fn run(options: &Test) -> Result<i32, Failure> {
     ))
 }
 
-fn text(report: &TestReport, paint: Paint) -> String {
+fn text(report: &TestReport, cases: &Path, paint: Paint) -> String {
     let mut text = String::new();
     for case in &report.cases {
         if case.failures.is_empty() {
             text += &format!("{} {}\n", paint.green("ok  "), case.name);
             continue;
         }
-        text += &format!("{} {}\n", paint.red("FAIL"), case.name);
+        let place = format!("{}:{}", cases.display(), case.line);
+        text += &format!("{} {} ({place})\n", paint.red("FAIL"), case.name);
         for failure in &case.failures {
             text += &indented(&one(failure), 5);
         }
     }
-    text += &format!("{} passed, {} failed\n", report.passed, report.failed);
+    text += &format!("{} passed, {} failed", report.passed, report.failed);
+    if report.frames > 0 {
+        text += &format!("; {} frames, {:.1} ns each", report.frames, report.ns_per_packet);
+    }
+    text.push('\n');
     text
 }
 
@@ -75,6 +80,9 @@ fn one(failure: &kit::Failure) -> String {
         0 => failure.what.clone(),
         step => format!("step {step}, {}", failure.what),
     };
+    if failure.differences.is_empty() {
+        return format!("{place}\n");
+    }
     let mut text = if failure.frame.is_empty() {
         format!("{place}:\n")
     } else {
