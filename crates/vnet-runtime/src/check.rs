@@ -12,7 +12,6 @@ use crate::failure::hexdump;
 use crate::frames::{Fate, Frame, Frames, Layer, Reason};
 use crate::module::Module;
 use crate::options::StageOptions;
-use crate::record::Record;
 use crate::samples::Samples;
 use crate::stage::Stage;
 use crate::stats::StageStats;
@@ -216,7 +215,12 @@ impl Check<'_> {
                 layer: self.layer.name().to_owned(),
                 rule: rule.to_owned(),
                 message: message.to_owned(),
-                hint: advice(rule).to_owned(),
+                hint: if message.contains("hint: ") {
+                    ""
+                } else {
+                    advice(rule)
+                }
+                .to_owned(),
                 frame: hexdump(frame),
             });
         }
@@ -258,7 +262,6 @@ impl Check<'_> {
 
     fn run(&mut self) {
         let Some(mut stage) = self.stage() else { return };
-        self.maps(&mut stage);
         let ethernet = if self.layer == Layer::L2 { 14 } else { 0 };
         let longest = (self.options.mtu as usize + ethernet).min(stage.traits().max_frame as usize);
         let mut samples = Samples::new(self.options.seed, self.layer, longest);
@@ -278,22 +281,6 @@ impl Check<'_> {
             }
         }
         self.add(&stage.stats());
-    }
-
-    /// The maps of the manifest are there, and their keys and values have the sizes it says.
-    fn maps(&mut self, stage: &mut Stage) {
-        for (name, layout) in &self.module.manifest().maps {
-            let size = |record: &Option<Record>| record.as_ref().map(|record| record.size() as usize);
-            let wrong = stage.map_info(name).and_then(|found| {
-                let key = vec![0; size(&layout.key).unwrap_or(found.key.size() as usize)];
-                let value = vec![0; size(&layout.value).unwrap_or(found.value.size() as usize)];
-                stage.map_set(name, &key, &value)?;
-                stage.map_remove(name, &key)
-            });
-            if let Err(error) = wrong {
-                self.problem("map", &error.to_string(), &[]);
-            }
-        }
     }
 
     fn is_hopeless(&self) -> bool {
@@ -415,7 +402,6 @@ fn advice(rule: &str) -> &'static str {
         "bad_append" => "append at most ring_len - n frames",
         "bad_pointer" => "give imports addresses inside the memory, and ids that `counter` returned",
         "pure" => "leave PURE out of vnet_info's flags, or judge by the frame's bytes alone",
-        "map" => "make the manifest's maps and those of vnet_maps the same, in names and sizes",
         _ => "",
     }
 }
