@@ -100,7 +100,9 @@ class PluginCell:
         except ValueError as error:
             raise InvalidValue(f"--config {asked.config} is not JSON: {error}") from error
         module = self._built(asked.language, asked.name, cell)
-        return Plugin(module, config=config, on_fault=asked.on_fault, grants=tuple(asked.grant))
+        # Go's run-time is larger than modules usually may be.
+        cap = 4 << 20 if asked.language == "go" else None
+        return Plugin(module, config=config, on_fault=asked.on_fault, grants=tuple(asked.grant), module_cap=cap)
 
     def _built(self, language: str, name: str, cell: str) -> Path:
         project = Path(self._directory.name) / language / name
