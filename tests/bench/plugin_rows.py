@@ -35,12 +35,12 @@ TRAFFIC = {
     "record": {"record": "of 64 flows in its log"},
     "nat": {
         "nat": "outward, of 64 conversations",
-        "nat, table full, hosts without a port": "of further hosts, with a full table",
+        "nat, table full, hosts without a port": "of further hosts, with a table full of answered conversations",
     },
     "acl": {"acl": "tried against 100 rules, none of which matches"},
     "stateful_firewall": {
         "stateful_firewall": "of 64 conversations under way",
-        "stateful_firewall, table full, further conversations": "that would begin conversations, with a full table",
+        "stateful_firewall, table full, further conversations": "that would begin conversations, with a table full of answered ones",
     },
     "router": {"router": "of 64 conversations, to a neighbour that is known"},
     "arp_guard": {

@@ -174,8 +174,8 @@ fn firewall() -> Configurations {
 fn router() -> Configurations {
     let ports = json!([
         {"addresses": ["10.0.0.1/24", "fd00::1/64"]},
-        {"addresses": ["10.1.0.1/24", "fd00:1::1/64"], "mac": "02:00:00:00:00:01"},
-        {"addresses": ["10.2.0.1/24"]},
+        {"addresses": ["10.1.0.1/24", "fd00:1::1/64"], "mac": "02:00:00:00:00:01", "mtu": 1280},
+        {"addresses": ["10.2.0.1/24"], "mtu": 576},
         {"addresses": ["192.0.2.1/24"]},
         {"addresses": ["203.0.113.1/24"]}
     ]);

@@ -125,7 +125,7 @@ pub const ROWS: &[Row] = &[
         ..row("nat", nat, crowd)
     },
     Row {
-        before: || (0..20_000).map(crowd).collect(),
+        before: || answered(16_384, [203, 0, 113, 1]),
         fate: is_dropped,
         ..row("nat, table full, hosts without a port", nat, |n| {
             crowd(60_000 + n)
@@ -143,7 +143,7 @@ pub const ROWS: &[Row] = &[
         ..row("stateful_firewall", zones, talk)
     },
     Row {
-        before: || (0..20_000).map(crowd).collect(),
+        before: || answered(8_192, [10, 0, 0, 1]),
         fate: is_dropped,
         ..row(
             "stateful_firewall, table full, further conversations",
@@ -211,6 +211,14 @@ fn nat() -> Value {
 /// A packet of one of very many hosts.
 fn crowd(n: usize) -> Sent {
     udp((many(0x1_0000 + n), 1000), ([192, 0, 2, 1], 80), &[0; 22])
+}
+
+/// As many conversations of a host, with their answers: they fill a table and do not give way.
+fn answered(most: u16, back: [u8; 4]) -> Vec<Sent> {
+    let (host, web) = ([10, 0, 0, 1], ([192, 0, 2, 1], 80));
+    (1024..1024 + most)
+        .flat_map(|port| [udp((host, port), web, &[]), udp(web, (back, port), &[]).on(1)])
+        .collect()
 }
 
 /// Rules of which the packet matches none, each by another field.
