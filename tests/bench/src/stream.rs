@@ -1,7 +1,8 @@
 //! A TCP connection between the two namespaces of a side that runs in short slices, so that sides take turns many times a round.
 //!
-//! What the machine does beside lasts longer than a slice, and so meets every side alike. The connection stays open between its
-//! slices: each begins where the one before ended, not with a slow start.
+//! What the machine does beside lasts longer than a slice, and so meets every side alike. A connection stays open between slices
+//! that follow each other within a few seconds: each begins where the one before ended, not with a slow start. BBR forgets what
+//! a way carries within ten seconds, and then looks for it with four segments in flight: for longer pauses it takes a fresh one.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -16,9 +17,6 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::lab::{B, Lab, Result};
 use crate::traffic::median;
-
-/// Time a slice runs before it is measured.
-const WARM_UP: Duration = Duration::from_millis(20);
 
 /// Time without a byte after which nothing of a slice is on its way any more, and the longest that is waited for it.
 const QUIET: Duration = Duration::from_millis(4);
@@ -38,6 +36,8 @@ pub struct Ends {
     /// The processor that both keep to; `None` leaves that to the scheduler, which then decides more than the way does: on two
     /// processors that do not share a cache a stream is some three times slower than on one.
     pub processor: Option<usize>,
+    /// Time a slice runs before it is measured.
+    pub warm_up: Duration,
 }
 
 impl Ends {
@@ -76,6 +76,15 @@ impl Carried {
         median(&self.rates)
     }
 
+    /// Adds the slices of another connection.
+    pub fn add(&mut self, other: &Self) {
+        self.bytes += other.bytes;
+        self.rates.extend(&other.rates);
+        if let Some(cpu) = other.cpu {
+            *self.cpu.get_or_insert_default() += cpu;
+        }
+    }
+
     /// CPU nanoseconds for each 1448 bytes of the thread in between; `None` where the kernel carries the frames.
     pub fn cpu_ns(&self) -> Option<f64> {
         Some(self.cpu?.as_nanos() as f64 / (self.bytes as f64 / SEGMENT))
@@ -88,6 +97,7 @@ pub struct Stream<'l> {
     shared: Arc<Shared>,
     sender: Option<JoinHandle<()>>,
     receiver: Option<JoinHandle<()>>,
+    warm_up: Duration,
     /// What its slices came to so far.
     pub carried: Carried,
 }
@@ -143,6 +153,7 @@ impl<'l> Stream<'l> {
             shared,
             sender: Some(sender),
             receiver: Some(receiver),
+            warm_up: ends.warm_up,
             carried: Carried::default(),
         })
     }
@@ -150,7 +161,7 @@ impl<'l> Stream<'l> {
     /// Sends for this long, after a time of warming up, and waits until all of it has arrived.
     pub fn slice(&mut self, time: Duration) -> Result<()> {
         self.shared.turn(Turn::Runs);
-        std::thread::sleep(WARM_UP);
+        std::thread::sleep(self.warm_up);
         let (work, start, before) = (self.lab.work()?, Instant::now(), self.received());
         std::thread::sleep(time);
         let (took, after) = (start.elapsed(), self.received());
