@@ -113,11 +113,8 @@ impl<const KEY: usize, const VALUE: usize, const CAPACITY: usize> Map<KEY, VALUE
     pub fn get(&'static self, key: &[u8; KEY]) -> Option<[u8; VALUE]> {
         // SAFETY: no code of the plugin's runs in there.
         unsafe {
-            self.0.briefly(|table| {
-                let at = table.find(key)?;
-                let slot = &table.slots[at];
-                (slot.state == slot_state::USED).then_some(slot.value.0)
-            })
+            self.0
+                .briefly(|table| table.slot_of(key).map(|slot| slot.value.0))
         }
     }
 
@@ -125,7 +122,17 @@ impl<const KEY: usize, const VALUE: usize, const CAPACITY: usize> Map<KEY, VALUE
     #[inline]
     pub fn insert(&'static self, key: &[u8; KEY], value: [u8; VALUE]) -> bool {
         // SAFETY: no code of the plugin's runs in there.
-        unsafe { self.0.briefly(|table| table.insert(key, value)) }
+        unsafe {
+            self.0
+                .briefly(|table| table.replace(key, value) || table.add(*key, value))
+        }
+    }
+
+    /// Sets the value of a key that is there; false, and nothing changes, where it is not.
+    #[inline]
+    pub fn replace(&'static self, key: &[u8; KEY], value: [u8; VALUE]) -> bool {
+        // SAFETY: no code of the plugin's runs in there.
+        unsafe { self.0.briefly(|table| table.replace(key, value)) }
     }
 
     /// Removes the keys that `keep` answers false for.
@@ -145,9 +152,7 @@ impl<const KEY: usize, const VALUE: usize, const CAPACITY: usize> Map<KEY, VALUE
     /// Removes a key; false where it is not there.
     pub fn remove(&'static self, key: &[u8; KEY]) -> bool {
         self.0.with(|table| {
-            let found = table
-                .find(key)
-                .filter(|at| table.slots[*at].state == slot_state::USED);
+            let found = table.place_of(*key);
             found.inspect(|at| table.remove(*at)).is_some()
         })
     }
@@ -203,41 +208,59 @@ impl<const KEY: usize, const VALUE: usize, const CAPACITY: usize> Map<KEY, VALUE
 }
 
 impl<const KEY: usize, const VALUE: usize, const CAPACITY: usize> Table<KEY, VALUE, CAPACITY> {
+    /// Returns the slot that a key is in.
+    ///
+    /// A key that was found lately is looked for where it was, which spares its hash; the rest stays out of the way of that.
     #[inline(always)]
-    fn insert(&mut self, key: &[u8; KEY], value: [u8; VALUE]) -> bool {
-        let Some(at) = self.find(key) else {
+    fn slot_of(&mut self, key: &[u8; KEY]) -> Option<&mut Slot<KEY, VALUE>> {
+        let at = self.hints[kind(key)] as usize & (CAPACITY - 1);
+        let slot = &self.slots[at];
+        let at = if slot.key.0 == *key && slot.state == slot_state::USED {
+            at
+        } else {
+            // By way of a copy, so that the key itself need not lie in memory.
+            self.place_of(*key)?
+        };
+        Some(&mut self.slots[at])
+    }
+
+    #[inline(always)]
+    fn replace(&mut self, key: &[u8; KEY], value: [u8; VALUE]) -> bool {
+        let slot = self.slot_of(key);
+        slot.map(|slot| slot.value = Padded(value)).is_some()
+    }
+
+    /// Returns where a key is, and remembers it.
+    #[cold]
+    #[inline(never)]
+    fn place_of(&mut self, key: [u8; KEY]) -> Option<usize> {
+        let at = self.search(&key)?;
+        if self.slots[at].state != slot_state::USED {
+            return None;
+        }
+        self.hints[kind(&key)] = at as u32;
+        Some(at)
+    }
+
+    /// Puts a key that is not there into a free slot; false where there is none.
+    #[cold]
+    #[inline(never)]
+    fn add(&mut self, key: [u8; KEY], value: [u8; VALUE]) -> bool {
+        let Some(at) = self.search(&key) else {
             return false;
         };
-        let slot = &mut self.slots[at];
-        if slot.state != slot_state::USED {
-            self.header.count += 1;
-            slot.state = slot_state::USED;
-            slot.hash = fnv1a(key);
-            slot.key = Padded(*key);
-        }
-        slot.value = Padded(value);
+        self.header.count += 1;
+        self.hints[kind(&key)] = at as u32;
+        self.slots[at] = Slot {
+            state: slot_state::USED,
+            hash: fnv1a(&key),
+            key: Padded(key),
+            value: Padded(value),
+        };
         true
     }
 
-    /// Returns the slot a key is in, or else the free one it would be put into.
-    ///
-    /// A key that was found lately is looked for where it was, which spares its hash.
-    #[inline(always)]
-    fn find(&mut self, key: &[u8; KEY]) -> Option<usize> {
-        let kind = kind(key);
-        let at = self.hints[kind] as usize & (CAPACITY - 1);
-        let slot = &self.slots[at];
-        if slot.key.0 == *key && slot.state == slot_state::USED {
-            return Some(at);
-        }
-        // By way of a copy, so that the key itself need not lie in memory.
-        let copy = *key;
-        let found = self.search(&copy)?;
-        self.hints[kind] = found as u32;
-        Some(found)
-    }
-
-    /// Does what [`Table::find`] promises by the key's hash.
+    /// Returns the slot that a key is in, or else the free one that it would be put into.
     ///
     /// The host may have left slots marked as deleted: those are passed, and taken where the key is nowhere.
     #[inline(never)]

@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::marker::PhantomData;
+use core::mem::offset_of;
 use core::slice;
 use core::time::Duration;
 
@@ -39,8 +40,21 @@ impl Packet {
     #[inline(always)]
     #[must_use]
     pub fn frame(&self) -> &[u8] {
+        let (off, len) = self.place();
         // SAFETY: `from_desc`'s caller vouched for the bytes; only methods of this type move them.
-        unsafe { slice::from_raw_parts(memory::get().pointer(self.desc.off), self.desc.len as usize) }
+        unsafe { slice::from_raw_parts(memory::get().pointer(off), len as usize) }
+    }
+
+    /// Returns `off` and `len`, read in one go: each read of a guest is checked by itself.
+    #[inline(always)]
+    fn place(&self) -> (u32, u32) {
+        const { assert!(offset_of!(Desc, off) == 0 && offset_of!(Desc, len) == 4) }
+        if cfg!(target_endian = "big") {
+            return (self.desc.off, self.desc.len);
+        }
+        // SAFETY: a descriptor's first eight bytes are those two, and it is aligned to eight.
+        let word = unsafe { (&raw const self.desc).cast::<u64>().read() };
+        (word as u32, (word >> 32) as u32)
     }
 
     /// Returns the frame's bytes, to be rewritten in place.

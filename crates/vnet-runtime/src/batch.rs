@@ -13,7 +13,7 @@ use crate::ring::{Answer, Ring, answer, word};
 use crate::stage::{BATCH_BUDGET, Stage};
 use crate::tally::{Offence, Tally};
 
-/// Descriptors that are compared with what the host wrote in one go.
+/// Frames that are settled one by one after one that did not just pass.
 const RUN: usize = 16;
 
 impl Stage {
@@ -169,17 +169,15 @@ fn settle(judge: Judge, tally: &mut Tally, ring: &mut Ring, memory: &[u8], frame
     if let Some(first) = descs.first_chunk() {
         ring.note(answer(first).verdict);
     }
-    let runs = descs.chunks(RUN * layout.desc_size);
-    for (r, (frames, descs)) in frames.chunks_mut(RUN).zip(runs).enumerate() {
-        let descs = &descs[..frames.len() * layout.desc_size];
-        if ring.passed(descs, r * RUN) {
-            for frame in frames.iter_mut() {
-                frame.fate = Fate::Pass;
-            }
-            tally.passed += frames.len() as u64;
-        } else {
-            settle_each(judge, tally, &layout, descs, r * RUN, frames);
-        }
+    let mut done = 0;
+    while done < frames.len() {
+        let passed = ring.pass(&mut frames[done..], descs, done);
+        tally.passed += passed as u64;
+        done += passed;
+        let end = (done + RUN).min(frames.len());
+        let rest = &descs[done * layout.desc_size..];
+        settle_each(judge, tally, &layout, rest, done, &mut frames[done..end]);
+        done = end;
     }
 }
 

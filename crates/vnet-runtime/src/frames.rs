@@ -121,15 +121,13 @@ pub struct Frame {
     /// The plugin asks that the frame, where it is not dropped, be held for so many microseconds after the whole
     /// chain; 0 is none, [`DELAY_MAX_US`](vnet_abi::DELAY_MAX_US) the most.
     pub delay_us: u32,
-    /// Arrival time on the lab's clock, in nanoseconds.
-    pub ts_ns: u64,
     /// The answer.
     pub fate: Fate,
     /// The plugin made this frame.
     pub appended: bool,
+    /// Arrival time on the lab's clock, in nanoseconds.
+    pub ts_ns: u64,
 }
-
-const _: () = assert!(size_of::<Frame>() == 40);
 
 /// A batch: the frames the engine pushed, then those a plugin appended.
 #[derive(Clone, Debug, Default)]

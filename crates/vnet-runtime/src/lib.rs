@@ -52,6 +52,7 @@ mod manifest;
 mod maps;
 mod module;
 mod options;
+mod plain;
 mod random;
 mod record;
 mod recover;
@@ -70,6 +71,7 @@ mod table;
 mod tally;
 mod ticker;
 mod timers;
+mod wide;
 
 pub use asked::Injected;
 pub use check::{CheckOptions, CheckReport, check};

@@ -2,10 +2,11 @@
 
 use std::mem::offset_of;
 
-use vnet_abi::{DESC_SIZE, Desc, HEADROOM, HOST_RESERVED, verdict};
+use vnet_abi::{DESC_SIZE, Desc, HOST_RESERVED, verdict};
 
 use crate::frames::Frame;
 use crate::layout::Layout;
+use crate::plain::Plain;
 
 /// What a guest says of one frame.
 #[derive(Clone, Copy, Debug)]
@@ -20,17 +21,14 @@ pub(crate) struct Answer {
     pub(crate) delay_us: u32,
 }
 
-/// The five little-endian words of a descriptor (`vn_desc`), so that it is written and read in five moves.
-type Words = [u64; 5];
+/// Bytes of a cache line.
+const LINE: usize = 64;
 
-/// Places within a descriptor.
-const LEN: usize = offset_of!(Desc, len);
-const STATE: usize = offset_of!(Desc, verdict);
-const PORT: usize = offset_of!(Desc, port);
-const TIME: usize = offset_of!(Desc, ts_ns);
+/// The five little-endian words of a descriptor (`vn_desc`), so that it is written and read in five moves.
+pub(crate) type Words = [u64; 5];
 
 #[inline(always)]
-fn put(desc: &mut [u8; DESC_SIZE], words: Words) {
+pub(crate) fn put(desc: &mut [u8; DESC_SIZE], words: Words) {
     desc[..8].copy_from_slice(&words[0].to_le_bytes());
     desc[8..16].copy_from_slice(&words[1].to_le_bytes());
     desc[16..24].copy_from_slice(&words[2].to_le_bytes());
@@ -67,77 +65,42 @@ pub(crate) fn answer(desc: &[u8; DESC_SIZE]) -> Answer {
     }
 }
 
-/// Writes descriptors, by way of an image of the ring that lies in the host's memory.
-///
-/// Most batches are plain: every frame starts behind the headroom of its slot, and port and flags are the same. The
-/// image needs a length and a time for each frame then, and is copied as a whole. As the guest cannot reach it, it
-/// also tells what the guest changed.
+/// Writes descriptors, and tells what the guest changed in them.
 pub(crate) struct Ring {
     pub(crate) layout: Layout,
-    /// The ring as it is before a call, but for the verdicts of frames: those are what the plugin writes where it
-    /// lets a frame pass.
-    image: Image,
-    /// Descriptors at the image's start that are those of frames; the others are free.
-    used: usize,
-    /// Port of all descriptors of the image.
+    /// The ring while all descriptors are free.
+    free: Image,
+    /// Port of all those.
     port: u16,
-    /// Flags of those of frames.
-    flags: u16,
+    /// What the descriptors in guest memory were, where the batch is plain.
+    shown: Option<Plain>,
     /// PASS or UNSET, whichever the plugin answers for a frame that passes.
     passes: u8,
-    /// The image shows what lies in guest memory.
-    plain: bool,
 }
 
 impl Ring {
     pub(crate) fn new(layout: Layout, memory: &[u8]) -> Ring {
         let mut ring = Ring {
             layout,
-            image: Image::new(&memory[layout.ring..], layout.ring_len * layout.desc_size),
-            used: 0,
+            free: Image::new(&memory[layout.ring..], layout.ring_len * layout.desc_size),
             port: 0,
-            flags: 0,
+            shown: None,
             passes: verdict::PASS,
-            plain: false,
         };
-        ring.free(0, layout.ring_len);
+        ring.address(0);
         ring
     }
 
-    /// Makes descriptors of the image free ones.
-    fn free(&mut self, from: usize, to: usize) {
-        let Layout {
-            desc_size,
-            slot,
-            arena,
-            ..
-        } = self.layout;
-        let cap = (slot - HEADROOM) as u64;
-        let descs = self.image.bytes_mut().chunks_exact_mut(desc_size);
-        for (i, desc) in descs.enumerate().take(to).skip(from) {
-            let off = (arena + i * slot + HEADROOM) as u64;
-            if let Some(desc) = desc.first_chunk_mut() {
-                let state = cap | u64::from(verdict::UNSET) << 32;
-                put(desc, [off, state, u64::from(self.port), 0, 0]);
-            }
-        }
-    }
-
-    /// Makes free descriptors of the image those of frames that still lack length and time.
-    fn take(&mut self, from: usize, to: usize) {
-        let state = u32::from(self.passes) | u32::from(self.flags) << 16;
-        let descs = self.image.bytes_mut().chunks_exact_mut(self.layout.desc_size);
-        for desc in descs.take(to).skip(from) {
-            desc[STATE..STATE + 4].copy_from_slice(&state.to_le_bytes());
-        }
-    }
-
-    /// Changes the port of the whole image.
+    /// Writes the free descriptors for frames of a port.
     #[cold]
     fn address(&mut self, port: u16) {
         self.port = port;
-        for desc in self.image.bytes_mut().chunks_exact_mut(self.layout.desc_size) {
-            desc[PORT..PORT + 2].copy_from_slice(&port.to_le_bytes());
+        let plain = Plain::new(&self.layout, port, 0);
+        let descs = self.free.bytes_mut().chunks_exact_mut(self.layout.desc_size);
+        for (d, desc) in descs.enumerate() {
+            if let Some(desc) = desc.first_chunk_mut() {
+                put(desc, plain.words(d, verdict::UNSET));
+            }
         }
     }
 
@@ -154,75 +117,43 @@ impl Ring {
             ring_len,
             ..
         } = self.layout;
-        let n = frames.len();
         if first.port != self.port {
             self.address(first.port);
         }
-        if first.flags != self.flags {
-            self.flags = first.flags;
-            self.take(0, self.used);
-        }
-        if n < self.used {
-            self.free(n, self.used);
-        } else if n > self.used {
-            self.take(self.used, n);
-        }
-        self.used = n;
-        let shown = (desc_size == DESC_SIZE).then(|| self.show(frames)).flatten();
-        self.plain = shown.is_some();
         let descs = &mut memory[ring..ring + ring_len * desc_size];
-        self.image.copy_to(descs);
-        if self.plain {
-            for desc in &mut descs.as_chunks_mut::<DESC_SIZE>().0[..n] {
-                desc[STATE] = verdict::UNSET;
+        self.shown = None;
+        if desc_size == DESC_SIZE {
+            let plain = Plain::new(&self.layout, first.port, first.flags);
+            // Whole cache lines: the first may take some of a frame's descriptor, which is written afterwards.
+            self.free
+                .copy_to(descs, (frames.len() * DESC_SIZE).next_multiple_of(LINE) - LINE);
+            let bytes = plain.show(frames, descs.as_chunks_mut().0);
+            if bytes.is_some() {
+                self.shown = Some(plain);
+                return bytes;
             }
-            return shown;
+        } else {
+            self.free.copy_to(descs, 0);
         }
         write(&self.layout, frames, descs)
     }
 
-    /// Puts frames into the image; returns their bytes, or `None` where they are not what it can show.
+    /// Lets frames pass, the first of which is in slot `from`, as long as the guest says so and changed nothing; returns how many.
     #[inline]
-    fn show(&mut self, frames: &[Frame]) -> Option<u64> {
-        let Layout { slot, .. } = self.layout;
-        let same = u32::from(self.port) | u32::from(self.flags) << 16;
-        // Where a frame starts and, in the upper half, the least length; what is above that, there, at the most.
-        let (mut least, most) = (HEADROOM as u64 | 1 << 32, ((slot - HEADROOM) as u64 - 1) << 32);
-        let (mut above, mut beyond, mut bytes) = (0_u64, 0_u64, 0_u32);
-        let (mut some, mut all, mut odd) = (0_u32, u32::MAX, 0_u32);
-        let descs = self.image.bytes_mut().as_chunks_mut::<DESC_SIZE>().0;
-        for (frame, desc) in frames.iter().zip(descs) {
-            // The lower half is 0 where the frame starts where it should. What is below 0 sets the top bit.
-            let more = (u64::from(frame.off) | u64::from(frame.len) << 32).wrapping_sub(least);
-            above |= more;
-            beyond |= most.wrapping_sub(more);
-            bytes = bytes.wrapping_add(frame.len);
-            let found = u32::from(frame.port) | u32::from(frame.flags) << 16;
-            some |= found;
-            all &= found;
-            odd |= u32::from(frame.gso_size) | frame.mark;
-            desc[LEN..LEN + 4].copy_from_slice(&frame.len.to_le_bytes());
-            desc[TIME..].copy_from_slice(&frame.ts_ns.to_le_bytes());
-            least = least.wrapping_add(slot as u64);
+    pub(crate) fn pass(&self, frames: &mut [Frame], descs: &[u8], from: usize) -> usize {
+        let Some(plain) = &self.shown else { return 0 };
+        // Where the first does not pass, others seldom do.
+        if descs.get(from * DESC_SIZE + offset_of!(Desc, verdict)) != Some(&self.passes) {
+            return 0;
         }
-        let placed = above as u32 == 0 && (above | beyond) >> 63 == 0;
-        // Frames that are placed lie in one memory, so their lengths add up to less than 32 bits hold.
-        (placed && some == same && all == same && odd == 0).then_some(u64::from(bytes))
-    }
-
-    /// Says of a run of descriptors whether the guest let all frames pass and changed nothing.
-    #[inline]
-    pub(crate) fn passed(&self, descs: &[u8], from: usize) -> bool {
-        let from = from * DESC_SIZE;
-        self.plain && self.image.bytes().get(from..from + descs.len()) == Some(descs)
+        plain.pass(frames, &descs.as_chunks().0[from..], from, self.passes)
     }
 
     /// Takes note of what the plugin answers for a frame that passes.
     #[inline]
     pub(crate) fn note(&mut self, answer: u8) {
-        if answer != self.passes && matches!(answer, verdict::PASS | verdict::UNSET) {
+        if matches!(answer, verdict::PASS | verdict::UNSET) {
             self.passes = answer;
-            self.take(0, self.used);
         }
     }
 
@@ -287,13 +218,14 @@ impl Image {
         &self.room[self.start..][..self.len]
     }
 
-    /// Copies all bytes to a target as long.
+    /// Copies all bytes from `from` on to the same place of a target as long.
     ///
     /// Glibc copies 2 KiB and more by `rep movsb`, which costs twice as much as its vector loop here.
     #[inline]
-    fn copy_to(&self, target: &mut [u8]) {
-        const PIECE: usize = 25 * 64;
-        for (to, from) in target.chunks_mut(PIECE).zip(self.bytes().chunks(PIECE)) {
+    fn copy_to(&self, target: &mut [u8], from: usize) {
+        const PIECE: usize = 25 * LINE;
+        let (target, bytes) = (&mut target[from..], &self.bytes()[from..]);
+        for (to, from) in target.chunks_mut(PIECE).zip(bytes.chunks(PIECE)) {
             to.copy_from_slice(from);
         }
     }

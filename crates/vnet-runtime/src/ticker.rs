@@ -1,10 +1,11 @@
 //! The thread that advances wasmtime's epoch while guests run, and sleeps when none does.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, compiler_fence, fence};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{Builder, Thread};
 use std::time::Duration;
 
+use rustix::thread::{MembarrierCommand, membarrier};
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::Engine;
 
@@ -19,6 +20,8 @@ pub(crate) struct Ticker {
     thread: OnceLock<Thread>,
     runners: Mutex<Vec<Arc<Turns>>>,
     pid: u32,
+    /// The ticker can put a barrier into all threads of the process (`membarrier(2)`), so that stages need none of their own.
+    barrier: bool,
 }
 
 /// How often one stage went into a guest and came out again: odd while it is inside.
@@ -57,8 +60,14 @@ impl Runner {
     #[inline]
     pub(crate) fn enter(&mut self) {
         let turns = self.turns.0.load(Ordering::Relaxed);
-        self.turns.0.store(turns | 1, Ordering::SeqCst);
-        if self.ticker.asleep.load(Ordering::SeqCst) {
+        self.turns.0.store(turns | 1, Ordering::Release);
+        // Either this thread reads that the ticker sleeps, or the ticker reads the turn before it does.
+        if self.ticker.barrier {
+            compiler_fence(Ordering::SeqCst);
+        } else {
+            fence(Ordering::SeqCst);
+        }
+        if self.ticker.asleep.load(Ordering::Acquire) {
             self.ticker.wake();
         }
     }
@@ -78,6 +87,7 @@ impl Ticker {
             thread: OnceLock::new(),
             runners: Mutex::new(Vec::new()),
             pid,
+            barrier: membarrier(MembarrierCommand::RegisterPrivateExpedited).is_ok(),
         }));
         let engine = engine.clone();
         let thread = Builder::new().name("vnet-epoch".into()).stack_size(256 << 10);
@@ -111,6 +121,12 @@ impl Ticker {
             })
     }
 
+    /// Makes what this thread wrote visible to all others, and what they wrote to it; false where that cannot be had.
+    fn all_see(&self) -> bool {
+        fence(Ordering::SeqCst);
+        !self.barrier || membarrier(MembarrierCommand::PrivateExpedited).is_ok()
+    }
+
     fn tick(&self, engine: &Engine) {
         let mut idle = 0;
         let mut seen = self.look();
@@ -126,7 +142,7 @@ impl Ticker {
             // A guest that enters after this store sees it and wakes this thread; one that entered
             // before is seen by the look after it.
             self.asleep.store(true, Ordering::SeqCst);
-            if self.look() != seen {
+            if !self.all_see() || self.look() != seen {
                 self.asleep.store(false, Ordering::SeqCst);
                 continue;
             }

@@ -15,6 +15,13 @@ const RUNT: u16 = 3;
 
 /// Bytes of an Ethernet header.
 const HEADER: usize = 14;
+/// The bits of an address among eight octets, the first lowest.
+const ADDRESS: u64 = 0xffff_ffff_ffff;
+/// The bit of an address that makes it a group's.
+const GROUP: u64 = 1;
+/// The types of a VLAN tag as [`fields`] gives them.
+const VLAN: u64 = ether_type::VLAN.swap_bytes() as u64;
+const SERVICE_VLAN: u64 = ether_type::QINQ.swap_bytes() as u64;
 /// Most stations; half of the slots stay empty, so that a search ends soon.
 const STATIONS: usize = 8192;
 const SLOTS: usize = 2 * STATIONS;
@@ -23,13 +30,10 @@ const AGEING: i64 = 300;
 const SECOND_NS: u64 = 1_000_000_000;
 /// How often a full table is searched for stations to forget, in nanoseconds.
 const SWEEP_NS: u64 = 1_000_000_000;
-/// The addresses that no bridge forwards, 01:80:c2:00:00:01 to 0f, as [`addresses`] gives them. The first of the block is the bridge
+/// The addresses that no bridge forwards, 01:80:c2:00:00:01 to 0f, as [`fields`] gives them. The first of the block is the bridge
 /// group address, which a bridge without spanning tree passes on, as Linux does (net/bridge/br_input.c).
 const LINK_LOCAL_BLOCK: u64 = 0x0000_00c2_8001;
 const LINK_LOCAL_MASK: u64 = 0xf0ff_ffff_ffff;
-
-/// An address and its VLAN.
-type Station = [u8; 8];
 
 static MACS: Map<8, 16, SLOTS> = Map::new();
 static SWEPT_NS: State<u64> = State::new(0);
@@ -66,51 +70,73 @@ fn learning_switch(pkt: &mut Packet) -> Verdict {
         // On a device, about to leave: it was forwarded already.
         return Verdict::Pass;
     }
-    let (port, now) = (pkt.port(), pkt.ts_ns());
     let frame = pkt.frame();
     let Some(header) = frame.first_chunk::<HEADER>() else {
         return Verdict::DropFor(RUNT);
     };
-    let [to, from] = addresses(header);
-    let vlan = vlan(frame);
-    if let Some(from) = station(from, vlan) {
-        learn(&from, port, now);
+    let (port, now) = (pkt.port(), pkt.ts_ns());
+    let [to, from, ether_type] = fields(header);
+    let vlan = if ether_type == VLAN || ether_type == SERVICE_VLAN {
+        vlan(frame)
+    } else {
+        0
+    };
+    if !MACS.replace(&(from | vlan).to_le_bytes(), value(port, now)) {
+        learn(from, vlan, port, now);
     }
-    if to & LINK_LOCAL_MASK == LINK_LOCAL_BLOCK && to != LINK_LOCAL_BLOCK {
-        return Verdict::DropFor(LINK_LOCAL);
+    if to & GROUP != 0 {
+        return to_group(to);
     }
-    match station(to, vlan).and_then(|to| port_of(&to, now)) {
-        Some(out) if out == port => Verdict::DropFor(SAME_PORT),
-        Some(out) => Verdict::Redirect(out),
+    match MACS.get(&(to | vlan).to_le_bytes()) {
+        Some(value) if is_old(&value, now) => Verdict::Flood,
+        Some(value) => match out_port(&value) {
+            out if out == port => Verdict::DropFor(SAME_PORT),
+            out => Verdict::Redirect(out),
+        },
         None => Verdict::Flood,
     }
 }
 
-/// Returns the VLAN a frame says it is in; 0 without a tag.
-fn vlan(frame: &[u8]) -> u16 {
-    match frame[12..] {
-        [a, b, high, low, ..] if ether_type::is_vlan(u16::from_be_bytes([a, b])) => {
-            u16::from_be_bytes([high, low]) & 0x0fff
-        }
+/// Returns what becomes of a frame to a group.
+#[cold]
+fn to_group(to: u64) -> Verdict {
+    if to & LINK_LOCAL_MASK == LINK_LOCAL_BLOCK && to != LINK_LOCAL_BLOCK {
+        return Verdict::DropFor(LINK_LOCAL);
+    }
+    Verdict::Flood
+}
+
+/// Returns the VLAN that a frame with a tag is in, where a key of the table has it: behind the address; 0 where the tag is cut
+/// short.
+#[cold]
+fn vlan(frame: &[u8]) -> u64 {
+    match frame[HEADER..] {
+        [high, low, ..] => u64::from(u16::from_le_bytes([high & 0x0f, low])) << 48,
         _ => 0,
     }
 }
 
-/// Returns receiver and sender as numbers, the first octet lowest: one read for each.
-fn addresses(header: &[u8; HEADER]) -> [u64; 2] {
+/// Returns receiver, sender and type as numbers, the first octet lowest: two reads.
+fn fields(header: &[u8; HEADER]) -> [u64; 3] {
     let [to @ .., _, _, _, _, _, _] = *header;
     let [_, _, _, _, _, _, from @ ..] = *header;
-    [to, from].map(|octets| u64::from_le_bytes(octets) & 0xffff_ffff_ffff)
+    let [to, from] = [to, from].map(u64::from_le_bytes);
+    [to & ADDRESS, from & ADDRESS, from >> 48]
 }
 
-/// `None` for group addresses and for all zeros, which no station has.
-fn station(mac: u64, vlan: u16) -> Option<Station> {
-    let station = mac | u64::from(vlan.to_be()) << 48;
-    (mac & 1 == 0 && mac != 0).then_some(station.to_le_bytes())
+fn value(port: u16, now: u64) -> [u8; 16] {
+    (u128::from(port) | u128::from(now) << 64).to_le_bytes()
 }
 
-fn learn(from: &Station, port: u16, now: u64) {
-    if MACS.len() == STATIONS && MACS.get(from).is_none() {
+/// Takes note of a station that is not known, where there is room or some can be forgotten. Groups and all zeros are none: the
+/// table never has them.
+#[cold]
+#[inline(never)]
+fn learn(from: u64, vlan: u64, port: u16, now: u64) {
+    if from & GROUP != 0 || from == 0 {
+        return;
+    }
+    if MACS.len() == STATIONS {
         if now.saturating_sub(SWEPT_NS.get()) < SWEEP_NS {
             return;
         }
@@ -120,20 +146,19 @@ fn learn(from: &Station, port: u16, now: u64) {
             return;
         }
     }
-    let mut value = [0; 16];
-    value[..2].copy_from_slice(&port.to_le_bytes());
-    value[8..].copy_from_slice(&now.to_le_bytes());
-    MACS.insert(from, value);
+    MACS.insert(&(from | vlan).to_le_bytes(), value(port, now));
 }
 
-fn port_of(to: &Station, now: u64) -> Option<u16> {
-    let value = MACS.get(to)?;
-    (!is_old(&value, now)).then_some(u16::from_le_bytes([value[0], value[1]]))
-}
-
+/// Says whether a station was not heard for too long. Where it was heard later than now, it was not.
 fn is_old(value: &[u8; 16], now: u64) -> bool {
     let [_, _, _, _, _, _, _, _, seen @ ..] = *value;
-    now.saturating_sub(u64::from_le_bytes(seen)) > AGEING_NS.get()
+    now.wrapping_sub(u64::from_le_bytes(seen)).cast_signed() > AGEING_NS.get().cast_signed()
+}
+
+/// Returns the port of a value, read together with the zeros behind it.
+fn out_port(value: &[u8; 16]) -> u16 {
+    let [port @ .., _, _, _, _, _, _, _, _] = *value;
+    u64::from_le_bytes(port) as u16
 }
 
 #[cfg(test)]

@@ -1,69 +1,80 @@
-//! What a chain costs by itself: a capture in memory replayed through it, less the same through none.
+//! What a chain costs by itself: frames carried along a wire with it, less the same along a wire without.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::path::Path;
+use std::time::Duration;
 
-use vnet_datapath::{ReplayOptions, replay};
+use vnet_datapath::LocalWire;
 use vnet_sys::thread::thread_cpu_time;
 
 use crate::lab::{Result, stage};
 
-const FRAMES: usize = 20_000;
+/// Frames that wait at a port when the engine comes to it: as many as it takes in one go.
+const FRAMES: usize = 64;
 const BYTES: usize = 1500;
+/// Batches between two changes of the wire.
+const RUN: usize = 20;
 
-/// A capture of [`FRAMES`] UDP frames of [`BYTES`] bytes. Dropping it removes the file.
-pub struct Capture(PathBuf);
+/// A wire with a chain, and one without.
+pub struct Chain {
+    with: LocalWire,
+    without: LocalWire,
+    frame: [u8; BYTES],
+}
 
-impl Capture {
-    pub fn write() -> Result<Self> {
-        let capture = Self(std::env::temp_dir().join(format!("vnet-bench-{}.pcap", std::process::id())));
+impl Chain {
+    /// Puts a plugin `n` times on one of the wires.
+    pub fn new(plugin: &Path, n: usize) -> Result<Self> {
+        let chain = (0..n)
+            .map(|_| stage(plugin, 1, serde_json::json!({})))
+            .collect::<Result<_>>()?;
         let mut frame = [0; BYTES];
         frame[..14].copy_from_slice(&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0]);
         frame[14] = 0x45;
-        // Of pcap: magic, version 2.4, time zone, accuracy, snaplen, linktype Ethernet.
-        let mut bytes: Vec<u8> = [0xa1b2_c3d4, 0x0004_0002, 0, 0, 65_535, 1]
-            .into_iter()
-            .flat_map(u32::to_le_bytes)
-            .collect();
-        for number in 0..FRAMES as u32 {
-            let header = [number / 1000, number % 1000, BYTES as u32, BYTES as u32];
-            bytes.extend(header.into_iter().flat_map(u32::to_le_bytes));
-            bytes.extend(frame);
-        }
-        std::fs::write(&capture.0, bytes)?;
-        Ok(capture)
+        Ok(Self {
+            with: LocalWire::new(chain)?,
+            without: LocalWire::new(Vec::new())?,
+            frame,
+        })
     }
 
-    /// Returns nanoseconds per frame that `n` times the plugin take.
-    pub fn ns_per_packet(&self, plugin: &Path, n: usize) -> Result<f64> {
-        let (with, without) = (self.replayed(plugin, n)?, self.replayed(plugin, 0)?);
-        Ok(with - without)
-    }
-
-    fn replayed(&self, plugin: &Path, n: usize) -> Result<f64> {
-        let options = ReplayOptions {
-            input: self.0.clone(),
-            output: None,
-            stages: (0..n)
-                .map(|_| stage(plugin, 1, serde_json::json!({})))
-                .collect::<Result<_>>()?,
-            diff: false,
-            line: None,
-            stop: Arc::new(AtomicBool::new(false)),
-        };
+    /// Returns nanoseconds of the thread's CPU time that the chain takes per frame: the difference of the medians of as many runs as
+    /// `time` allows, in which the two wires take turns.
+    pub fn ns_per_packet(&mut self, time: Duration) -> Result<f64> {
+        let (mut with, mut without) = (Vec::new(), Vec::new());
         let begun = thread_cpu_time();
-        let report = replay(options)?;
-        let took = thread_cpu_time() - begun;
-        if report.frames_out != FRAMES as u64 {
-            return Err(format!("{} of {FRAMES} frames left the chain", report.frames_out).into());
+        loop {
+            with.push(carried(&mut self.with, &self.frame)?);
+            without.push(carried(&mut self.without, &self.frame)?);
+            if thread_cpu_time() - begun >= time {
+                break;
+            }
         }
-        Ok(took.as_nanos() as f64 / FRAMES as f64)
+        Ok(median(with) - median(without))
     }
 }
 
-impl Drop for Capture {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+/// Returns nanoseconds per frame from port to port.
+fn carried(wire: &mut LocalWire, frame: &[u8]) -> Result<f64> {
+    let mut took = Duration::ZERO;
+    for _ in 0..RUN {
+        for _ in 0..FRAMES {
+            if !wire.push(frame) {
+                return Err("a port in memory holds no batch".into());
+            }
+        }
+        let begun = thread_cpu_time();
+        wire.carry(1);
+        took += thread_cpu_time() - begun;
+        for _ in 0..FRAMES {
+            if wire.pop().is_none() {
+                return Err("a frame was lost in the chain".into());
+            }
+        }
     }
+    Ok(took.as_nanos() as f64 / (RUN * FRAMES) as f64)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use vnet_runtime::{Frame, Frames};
+use vnet_runtime::{Frame, Frames, Stage};
 use vnet_sys::thread::thread_cpu_time;
 
 use crate::lab::{Result, stage};
@@ -19,6 +19,8 @@ pub struct Row {
     config: fn() -> Value,
     /// The plugin rewrites frames: each round gets them as they were, which costs a nanosecond or two.
     rewrites: bool,
+    /// How many stations send, in turn, each to another one, all of which were heard on the second port.
+    stations: usize,
 }
 
 const fn plain(name: &'static str, file: &'static str) -> Row {
@@ -32,13 +34,17 @@ const fn configured(name: &'static str, file: &'static str, config: fn() -> Valu
         len: 64,
         config,
         rewrites: false,
+        stations: 1,
     }
 }
 
 pub const ROWS: &[Row] = &[
     plain("drop_bcast", "shipped/drop_bcast.wasm"),
     plain("drop_bcast in simple form", "drop_bcast/simple.wat"),
-    plain("learning_switch", "shipped/learning_switch.wasm"),
+    Row {
+        stations: 8,
+        ..plain("learning_switch", "shipped/learning_switch.wasm")
+    },
     plain("count", "shipped/count.wasm"),
     plain("icmp_echo", "shipped/icmp_echo.wasm"),
     Row {
@@ -84,7 +90,7 @@ const RUN: usize = 1000;
 /// Returns nanoseconds of the thread's CPU time per frame of a row: the median of as many runs as `time` allows, in
 /// batches of 64, cache-hot.
 ///
-/// Filling in the batch's descriptions is part of it, reading and writing frames is not.
+/// Describing frames to the plugin is part of it; reading, taking note of and writing them is the engine's.
 pub fn ns_per_packet(plugins: &Path, row: &Row, time: Duration) -> Result<f64> {
     let len = row.len;
     let mut stage = stage(&plugins.join(row.file), 2, (row.config)())?;
@@ -98,27 +104,46 @@ pub fn ns_per_packet(plugins: &Path, row: &Row, time: Duration) -> Result<f64> {
             ..Frame::default()
         })
         .collect();
-    for f in &template {
-        let at = f.off as usize;
-        udp_frame(&mut stage.arena().bytes[at..at + len]);
-    }
-    let mut original = vec![0; len];
-    udp_frame(&mut original);
+    let original: Vec<Vec<u8>> = (0..n)
+        .map(|i| {
+            let mut frame = vec![0; len];
+            udp_frame(&mut frame, (i % row.stations) as u8);
+            frame
+        })
+        .collect();
     let mut frames = Frames::with_capacity(1024);
+    // The receivers are heard first, where it matters.
+    let heard = if row.stations > 1 { row.stations } else { 0 };
+    for (f, bytes) in template.iter().zip(&original).take(heard) {
+        let at = f.off as usize;
+        let arena = stage.arena().bytes;
+        arena[at..at + len].copy_from_slice(bytes);
+        arena[at..at + 12].rotate_left(6);
+        frames.push(Frame { port: 1, ..*f });
+    }
+    stage.run(&mut frames);
+    let lay = |stage: &mut Stage| {
+        let arena = stage.arena().bytes;
+        for (f, bytes) in template.iter().zip(&original) {
+            let at = f.off as usize;
+            arena[at..at + len].copy_from_slice(bytes);
+        }
+    };
+    lay(&mut stage);
+    frames.clear();
+    frames.extend_from_slice(&template);
     let begun = thread_cpu_time();
     let mut runs = Vec::new();
     loop {
         let before = thread_cpu_time();
         for _ in 0..RUN {
             if row.rewrites {
-                let arena = stage.arena();
-                for f in &template {
-                    let at = f.off as usize;
-                    arena.bytes[at..at + len].copy_from_slice(&original);
-                }
+                lay(&mut stage);
+                frames.clear();
+                frames.extend_from_slice(&template);
+            } else {
+                frames.truncate(n);
             }
-            frames.clear();
-            frames.extend_from_slice(&template);
             stage.run(&mut frames);
         }
         let now = thread_cpu_time();
@@ -131,9 +156,9 @@ pub fn ns_per_packet(plugins: &Path, row: &Row, time: Duration) -> Result<f64> {
     Ok(runs[runs.len() / 2])
 }
 
-/// A UDP packet over IPv4 between two unicast addresses.
-fn udp_frame(f: &mut [u8]) {
-    f[..12].copy_from_slice(&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1]);
+/// A UDP packet over IPv4 from a station to another one, which is that of no sender.
+fn udp_frame(f: &mut [u8], station: u8) {
+    f[..12].copy_from_slice(&[2, 0, 0, 0, 1, station, 2, 0, 0, 0, 0, station]);
     f[12..14].copy_from_slice(&[8, 0]);
     f[14] = 0x45;
     let total = (f.len() - 14) as u16;
