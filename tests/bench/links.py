@@ -24,7 +24,7 @@ from thousand import thousand
 
 SIZE = 200
 # Seconds that a link has a delay and has none in turn, how often each, and seconds between two frames then.
-SLICE, TURNS, APART = 0.18, 5, 0.0005
+SLICE, TURNS, APART = 0.18, 3, 0.0005
 LOADS = {"10 % load": 0.1, "50 % load": 0.5}
 DELAYS = (1, 10, 100)
 RATES = (1, 10, 100, 1000)
