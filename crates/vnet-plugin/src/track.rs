@@ -198,19 +198,14 @@ pub fn make_room<const KEY: usize, const VALUE: usize, const SLOTS: usize>(
     standing: impl Fn(&[u8; KEY], &[u8; VALUE]) -> Standing,
     forgotten: impl Fn(&[u8; KEY], &[u8; VALUE]),
 ) -> bool {
-    table.retain_some(LOOK, |key, value| {
-        let keep = standing(key, value) != Standing::Old;
-        if !keep {
-            forgotten(key, value);
-        }
-        keep
-    });
-    if table.len() < most {
-        return true;
-    }
+    let full = table.len() >= most;
     let mut gone = false;
-    table.retain_some(LOOK, |key, value| {
-        let keep = gone || standing(key, value) == Standing::Alive;
+    table.retain_some(if full { 2 * LOOK } else { LOOK }, |key, value| {
+        let keep = match standing(key, value) {
+            Standing::Alive => true,
+            Standing::Unanswered => !full || gone,
+            Standing::Old => false,
+        };
         if !keep {
             gone = true;
             forgotten(key, value);
