@@ -44,8 +44,9 @@ def look(page: Page, url: str, pid_file: str, seconds: float, shot: str) -> dict
         pid = int(found.read())
     begun = time.monotonic()
     first = (ticks(page), frames(page))
-    # The row keeps its number while others are added below it; the mouse would chase it.
-    page.locator(PACKET).last.dispatch_event("click")
+    # The row keeps its number while others are added below it; the mouse would chase it. What was got was sent, too.
+    page.wait_for_selector(f"{PACKET}:has-text(' got IP ')", timeout=60_000)
+    page.locator(PACKET, has_text=" got IP ").last.dispatch_event("click")
     page.wait_for_selector(f"{DECODED} details", timeout=30_000)
     saw["decoded"] = page.locator(DECODED).inner_text()
     page.wait_for_function(
