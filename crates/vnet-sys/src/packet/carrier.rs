@@ -1,4 +1,4 @@
-//! Whether the interface behind a packet socket has its carrier (`netdevice(7)`, `SIOCGIFFLAGS`).
+//! Whether the interface behind a packet socket has its carrier (`linux/ethtool.h`, `ETHTOOL_GLINK`).
 
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -6,14 +6,29 @@ use rustix::net::netdevice::index_to_name;
 
 use super::PacketSocket;
 
+/// `ETHTOOL_GLINK`, `linux/ethtool.h`.
+const ETHTOOL_GLINK: u32 = 0xa;
+
+/// `struct ethtool_value`.
+#[repr(C)]
+struct Value {
+    cmd: u32,
+    data: u32,
+}
+
 impl PacketSocket {
     /// Tells whether what is at the other end of the interface's cable is up: of a veth, its peer.
     ///
-    /// True where the kernel does not say, as of an interface that was deleted.
+    /// It is right at once, where `IFF_RUNNING` follows up to a second later. True where the kernel does not say, as of an
+    /// interface that was deleted.
     #[must_use]
     pub fn has_carrier(&self) -> bool {
         let Ok(name) = index_to_name(self.as_fd(), self.ifindex()) else {
             return true;
+        };
+        let mut value = Value {
+            cmd: ETHTOOL_GLINK,
+            data: 1,
         };
         // SAFETY: ifreq is plain data, valid when zeroed.
         let mut req: libc::ifreq = unsafe { std::mem::zeroed() };
@@ -21,12 +36,9 @@ impl PacketSocket {
         for (to, from) in req.ifr_name.iter_mut().zip(name.bytes().take(room)) {
             *to = from as libc::c_char;
         }
-        // SAFETY: `req` is an ifreq that outlives the call; the kernel reads its name and writes its flags.
-        if unsafe { libc::ioctl(self.as_fd().as_raw_fd(), libc::SIOCGIFFLAGS, &raw mut req) } < 0 {
-            return true;
-        }
-        // SAFETY: the kernel has written the flags.
-        let flags = unsafe { req.ifr_ifru.ifru_flags };
-        i32::from(flags) & libc::IFF_RUNNING != 0
+        req.ifr_ifru.ifru_data = (&raw mut value).cast();
+        // SAFETY: `req` and the value it points to outlive the call; the kernel writes one struct ethtool_value, which Value is.
+        let asked = unsafe { libc::ioctl(self.as_fd().as_raw_fd(), libc::SIOCETHTOOL, &raw mut req) };
+        asked < 0 || value.data != 0
     }
 }
