@@ -1,8 +1,8 @@
 //! A TCP connection between the two namespaces of a side that runs in short slices, so that sides take turns many times a round.
 //!
-//! What the machine does beside lasts longer than a slice, and so meets every side alike. A connection stays open between slices
-//! that follow each other within a few seconds: each begins where the one before ended, not with a slow start. BBR forgets what
-//! a way carries within ten seconds, and then looks for it with four segments in flight: for longer pauses it takes a fresh one.
+//! What the machine does beside lasts longer than a slice, and so meets every side alike. The connection stays open between its
+//! slices: each begins where the one before ended, not with a slow start. That holds for a few seconds: after ten BBR looks anew
+//! for what a way carries, with four segments in flight.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -74,15 +74,6 @@ impl Carried {
     /// Bits of payload a second, as the receiver counts, in the median slice.
     pub fn bits_per_s(&self) -> f64 {
         median(&self.rates)
-    }
-
-    /// Adds the slices of another connection.
-    pub fn add(&mut self, other: &Self) {
-        self.bytes += other.bytes;
-        self.rates.extend(&other.rates);
-        if let Some(cpu) = other.cpu {
-            *self.cpu.get_or_insert_default() += cpu;
-        }
     }
 
     /// CPU nanoseconds for each 1448 bytes of the thread in between; `None` where the kernel carries the frames.
