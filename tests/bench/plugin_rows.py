@@ -40,7 +40,7 @@ TRAFFIC = {
     "acl": {"acl": "tried against 100 rules, none of which matches"},
     "stateful_firewall": {
         "stateful_firewall": "of 64 conversations under way",
-        "stateful_firewall, table full, further conversations": "that would begin conversations, with a table full of answered ones",
+        "stateful_firewall, table full, further conversations": "of further conversations, with a table full of answered ones",
     },
     "router": {"router": "of 64 conversations, to a neighbour that is known"},
     "arp_guard": {
