@@ -14,6 +14,9 @@ use crate::record::MapLayout;
 /// Most maps of one plugin that are looked at.
 const MAPS_MAX: u32 = 256;
 
+/// Longest name of a map, in bytes.
+const NAME_MAX: u32 = 1024;
+
 /// The entries of one map.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SavedMap {
@@ -27,9 +30,8 @@ pub(crate) struct SavedMap {
 /// Copies every map that is sound out of guest memory; maps that are not are left behind.
 pub(crate) fn save(memory: &[u8], table: u32) -> Vec<SavedMap> {
     let mut room = STATE_MAX;
-    headers(memory, table)
-        .filter_map(|at| {
-            let map = Map::open(memory, at)?;
+    sound(memory, table)
+        .filter_map(|map| {
             let saved = map.save(memory, room)?;
             room -= saved.entries.len();
             Some(saved)
@@ -40,7 +42,7 @@ pub(crate) fn save(memory: &[u8], table: u32) -> Vec<SavedMap> {
 /// Inserts saved entries into the maps of the same names and sizes.
 pub(crate) fn restore(memory: &mut [u8], table: u32, saved: &[SavedMap]) -> Moved {
     let mut moved = Moved::default();
-    let places: Vec<u32> = headers(memory, table).collect();
+    let places: Vec<u32> = sound(memory, table).map(|map| map.at as u32).collect();
     for at in places {
         let Some(mut map) = Map::open(memory, at) else {
             continue;
@@ -51,9 +53,8 @@ pub(crate) fn restore(memory: &mut [u8], table: u32, saved: &[SavedMap]) -> Move
                 && map.name(memory) == Some(&saved.name)
         };
         if let Some(saved) = saved.iter().find(same) {
-            let before = map.header.count;
-            let all = map.insert_all(memory, saved);
-            moved.note(saved.name(), all, map.header.count.saturating_sub(before));
+            let (inserted, lost) = map.insert_all(memory, saved);
+            moved.note(saved.name(), inserted, lost);
         }
     }
     moved
@@ -72,14 +73,14 @@ pub(crate) struct Moved {
 
 /// Says whether there is an entry in any sound map.
 pub(crate) fn any(memory: &[u8], table: u32) -> bool {
-    headers(memory, table).any(|at| Map::open(memory, at).is_some_and(|map| map.header.count > 0))
+    sound(memory, table).any(|map| map.header.count > 0)
 }
 
 /// Inserts the entries of one plugin's maps into another's of the same names and sizes, without a copy in between.
 pub(crate) fn carry(from: &[u8], from_table: u32, to: &mut [u8], to_table: u32) -> Moved {
     let mut moved = Moved::default();
-    let places: Vec<u32> = headers(to, to_table).collect();
-    for source in headers(from, from_table).filter_map(|at| Map::open(from, at)) {
+    let places: Vec<u32> = sound(to, to_table).map(|map| map.at as u32).collect();
+    for source in sound(from, from_table) {
         let Some(name) = source.name(from) else { continue };
         let same = |map: &Map| {
             let (a, b) = (&map.header, &source.header);
@@ -91,34 +92,35 @@ pub(crate) fn carry(from: &[u8], from_table: u32, to: &mut [u8], to_table: u32) 
         };
         let name = String::from_utf8_lossy(name).into_owned();
         let Some(used) = source.used(from) else { continue };
-        let before = target.header.count;
-        if target.header.capacity == source.header.capacity && before == 0 {
+        let (mut inserted, mut lost) = (0, 0);
+        if target.header.capacity == source.header.capacity && target.header.count == 0 {
             // Every entry stands where its hash wants it.
             let (at, size) = (source.slot(0), source.size());
             to[target.slot(0)..][..size].copy_from_slice(&from[at..at + size]);
             target.header.count = source.header.count;
+            inserted = u64::from(source.header.count);
         } else {
             for slot in used {
                 let value = source.value_at(slot);
                 let value = &from[value..value + source.header.value_size as usize];
-                target.insert(to, source.key(from, slot), value);
+                if target.insert(to, source.key(from, slot), value) {
+                    inserted += 1;
+                } else {
+                    lost += 1;
+                }
             }
         }
         target.write_header(to);
-        moved.note(
-            name,
-            source.header.count,
-            target.header.count.saturating_sub(before),
-        );
+        moved.note(name, inserted, lost);
     }
     moved
 }
 
 impl Moved {
-    fn note(&mut self, map: String, all: u32, inserted: u32) {
+    fn note(&mut self, map: String, inserted: u64, lost: u64) {
         self.maps.push(map);
-        self.entries += u64::from(inserted);
-        self.lost += u64::from(all.saturating_sub(inserted));
+        self.entries += inserted;
+        self.lost += lost;
     }
 }
 
@@ -157,6 +159,19 @@ pub(crate) fn headers(memory: &[u8], table: u32) -> impl Iterator<Item = u32> {
     (0..count).filter_map(move |i| get_u32(memory, u64::from(table) + 4 + 4 * u64::from(i)))
 }
 
+/// Returns the maps that a table names, as long as their slots add up to no more than the memory.
+///
+/// Those of a plugin that means well do not overlap; another cannot have the host walk the same slots again and again while frames
+/// wait.
+fn sound(memory: &[u8], table: u32) -> impl Iterator<Item = Map> {
+    let mut room = memory.len();
+    headers(memory, table).filter_map(move |at| {
+        let map = Map::open(memory, at)?;
+        room = room.checked_sub(map.size())?;
+        Some(map)
+    })
+}
+
 fn get_u32(memory: &[u8], at: u64) -> Option<u32> {
     slice(memory, at, 4)?
         .first_chunk()
@@ -181,8 +196,11 @@ pub(crate) fn header(memory: &[u8], at: u32) -> Option<MapHeader> {
         .map(MapHeader::from_bytes)
 }
 
-/// Returns a map's name, where memory has it.
+/// Returns a map's name, where memory has it and it is one: not most of the memory, once for each map.
 pub(crate) fn name<'a>(memory: &'a [u8], header: &MapHeader) -> Option<&'a [u8]> {
+    if header.name_len > NAME_MAX {
+        return None;
+    }
     slice(memory, u64::from(header.name_ptr), u64::from(header.name_len))
 }
 
@@ -281,17 +299,20 @@ impl Map {
         })
     }
 
-    /// Returns how many entries there were to insert.
-    fn insert_all(&mut self, memory: &mut [u8], saved: &SavedMap) -> u32 {
+    /// Returns how many entries are there afterwards, and for how many there was no room.
+    fn insert_all(&mut self, memory: &mut [u8], saved: &SavedMap) -> (u64, u64) {
         let key_size = saved.key_size as usize;
-        let mut all = 0;
+        let (mut inserted, mut lost) = (0, 0);
         for entry in saved.entries.chunks_exact(key_size + saved.value_size as usize) {
             let (key, value) = entry.split_at(key_size);
-            self.insert(memory, key, value);
-            all += 1;
+            if self.insert(memory, key, value) {
+                inserted += 1;
+            } else {
+                lost += 1;
+            }
         }
         self.write_header(memory);
-        all
+        (inserted, lost)
     }
 
     /// Sets the value of a key in memory, not yet the count in the header there; false when every slot is taken by others.

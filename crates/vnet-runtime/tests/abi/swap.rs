@@ -293,6 +293,30 @@ fn entries_without_room_are_left_behind_and_said() {
 }
 
 #[test]
+fn a_table_that_names_one_map_again_and_again_does_not_have_it_walked_each_time() {
+    let many: Vec<u8> = std::iter::once(200_u32)
+        .chain([32; 200])
+        .flat_map(u32::to_le_bytes)
+        .collect();
+    let table = r#"(func (export "vnet_maps") (result i32) (i32.const 16))"#;
+    let long = format!(
+        r#"(func (export "vnet_maps") (result i32) (i32.const 1024)) (data (i32.const 1024) {})"#,
+        quoted(&many)
+    );
+    let text = mapping(2048, 0).replace(table, &long);
+    assert!(text.contains(&long));
+    let mut rig = Rig::new(&text);
+    rig.one(&[7; 60]);
+    let carried = swap(&mut rig, &text, true).unwrap();
+    // Four times its 48 KiB is all of the memory; an entry that is there already is no entry without room.
+    assert_eq!(
+        (carried.maps.len(), carried.entries, carried.left.len()),
+        (4, 4, 0),
+        "{carried:?}"
+    );
+}
+
+#[test]
 fn maps_of_another_state_version_are_refused_unless_they_are_empty() {
     let mut rig = Rig::new(&mapping(256, 1));
     assert!(swap(&mut rig, &mapping(256, 2), true).is_ok());
