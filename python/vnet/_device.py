@@ -16,7 +16,7 @@ from vnet._errors import Closed, TimeoutError
 from vnet._events import Events
 from vnet._html import Html, fields, mark
 from vnet._plugin import Direction, OnFault, PluginLike, Trip, TripLike, chosen
-from vnet._recording import Recording
+from vnet._recording import Recording, capture_options
 from vnet._shown import Shown, headed, titled
 from vnet._stats import DeviceState, DeviceStats, device_counters
 from vnet._vnet import Frame
@@ -238,6 +238,28 @@ class Device(Shown):
         plugin = chosen(plugin, config, on_fault, trip, grants, seed)
         return attach(self._native, self, self.name, plugin, direction, position)
 
+    def capture(
+        self,
+        path: str | os.PathLike[str] | int | None = None,
+        *,
+        filter: str | None = None,
+        snaplen: int | None = None,
+        dropped: bool = False,
+        stages: bool = False,
+        rotate: str | None = None,
+        keep: int | None = None,
+    ) -> Recording:
+        """Copy every frame that enters or leaves to a pcapng file until the recording is stopped or the device closed.
+
+        ``path`` is a file, or the descriptor of a pipe that takes a stream; None makes a private file that goes with the
+        recording. ``filter`` are the words of pcap-filter(7), ``snaplen`` the most bytes of a frame, ``rotate`` the size or time
+        of a file (``"10MB"``, ``"60s"``), of which the newest ``keep`` stay. ``dropped`` adds what plugins, impairments and the
+        engine dropped, ``stages`` what each of them did; docs/captures.md says how. It is armed when this returns.
+        """
+        _logs.start()
+        options = capture_options(filter, snaplen, dropped, stages, rotate, keep)
+        return Recording._begin(path, lambda to: self._native.capture(to, options))
+
     def record(self, path: str | os.PathLike[str]) -> Recording:
         """Write every frame that enters or leaves to a capture file until the recording is stopped.
 
@@ -245,7 +267,7 @@ class Device(Shown):
         plugins; large frames that the device was to segment are recorded whole.
         """
         _logs.start()
-        return Recording(self._native.record(os.fspath(path)), os.fspath(path))
+        return self.capture(path)
 
     # Life
 

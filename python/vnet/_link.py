@@ -16,7 +16,7 @@ from vnet._impair import events as event_list
 from vnet._linestats import lines_body
 from vnet._netstats import LinkStats, link_table
 from vnet._plugin import Direction, OnFault, PluginLike, Trip, TripLike, chosen
-from vnet._recording import Recording
+from vnet._recording import Recording, capture_options
 from vnet._shown import Shown, headed, titled
 from vnet._stats import KernelStats, _Value, kernel_table, stage_table
 
@@ -31,8 +31,8 @@ __all__ = ["Link", "LinkState", "NodeInterface"]
 class LinkState(_Value):
     """What a link is doing: ``up`` is what was asked for, ``carrier`` whether frames can flow.
 
-    ``path`` says who moves its frames: ``"kernel"``, or ``"engine"`` while a plugin, an impairment or a capture is on it or
-    on its switch.
+    ``path`` says who moves its frames: ``"kernel"``, or ``"engine"`` while a plugin or an impairment is on it or on its
+    switch.
     """
 
     up: bool
@@ -43,7 +43,7 @@ class LinkState(_Value):
 class Link(Shown):
     """A cable between two nodes, made by :meth:`Network.link`.
 
-    Its frames are moved by the kernel until a plugin, an impairment or a capture is on it; then the engine moves them, and
+    Its frames are moved by the kernel until a plugin or an impairment is on it; then the engine moves them, and
     gives the link back when the last one is gone. The nodes notice neither.
     """
 
@@ -163,14 +163,29 @@ class Link(Shown):
         plugin = chosen(plugin, config, on_fault, trip, grants, seed)
         return self._network._remember(attach(self._native, self, self._name, plugin, direction, position))
 
-    def capture(self, path: str | os.PathLike[str]) -> Recording:
-        """Write every frame of both directions to a pcapng file until the recording is stopped.
+    def capture(
+        self,
+        path: str | os.PathLike[str] | int | None = None,
+        *,
+        filter: str | None = None,
+        snaplen: int | None = None,
+        dropped: bool = False,
+        stages: bool = False,
+        rotate: str | None = None,
+        keep: int | None = None,
+    ) -> Recording:
+        """Copy every frame of both directions to a pcapng file until the recording is stopped.
 
-        The file has one interface, which stands at end ``a``: a frame from ``a`` to ``b`` has the direction inbound in its
-        packet flags, one from ``b`` to ``a`` outbound.
+        Each frame is in it once: at the end it is delivered to, or at the port of a switch.
+
+        ``path`` is a file, or the descriptor of a pipe that takes a stream; None makes a private file that goes with the
+        recording. ``filter`` are the words of pcap-filter(7), ``snaplen`` the most bytes of a frame, ``rotate`` the size or time
+        of a file (``"10MB"``, ``"60s"``), of which the newest ``keep`` stay. ``dropped`` adds what plugins, impairments and the
+        engine dropped, ``stages`` what each of them did; docs/captures.md says how. It is armed when this returns.
         """
         _logs.start()
-        return Recording(self._native.record(os.fspath(path)), os.fspath(path))
+        options = capture_options(filter, snaplen, dropped, stages, rotate, keep)
+        return Recording._begin(path, lambda to: self._native.capture(to, options))
 
     def remove(self) -> None:
         """Take it out of the network, with its interfaces."""
@@ -278,10 +293,27 @@ class NodeInterface(Shown):
         on = f"{self._node.name}:{self.name}"
         return self._node.network._remember(attach(place, self._node, on, plugin, direction, position))
 
-    def capture(self, path: str | os.PathLike[str]) -> Recording:
-        """Write every frame that the node sends or gets here to a pcapng file until the recording is stopped."""
+    def capture(
+        self,
+        path: str | os.PathLike[str] | int | None = None,
+        *,
+        filter: str | None = None,
+        snaplen: int | None = None,
+        dropped: bool = False,
+        stages: bool = False,
+        rotate: str | None = None,
+        keep: int | None = None,
+    ) -> Recording:
+        """Copy every frame that the node sends or gets here to a pcapng file until the recording is stopped.
+
+        ``path`` is a file, or the descriptor of a pipe that takes a stream; None makes a private file that goes with the
+        recording. ``filter`` are the words of pcap-filter(7), ``snaplen`` the most bytes of a frame, ``rotate`` the size or time
+        of a file (``"10MB"``, ``"60s"``), of which the newest ``keep`` stay. ``dropped`` adds what plugins, impairments and the
+        engine dropped, ``stages`` what each of them did; docs/captures.md says how. It is armed when this returns.
+        """
         _logs.start()
-        return Recording(_vnet.Place(self._native, self.name).record(os.fspath(path)), os.fspath(path))
+        options = capture_options(filter, snaplen, dropped, stages, rotate, keep)
+        return Recording._begin(path, lambda to: self._native.capture([self.name], to, options))
 
     def add_address(self, address: str) -> None:
         """Add an address such as ``"10.0.0.2/24"``; a bare address is /32, or /128 in IPv6, as for ``ip``."""

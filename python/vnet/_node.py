@@ -19,7 +19,7 @@ from vnet._ping import PingResult
 from vnet._plugin import Direction, OnFault, PluginLike, Trip, TripLike, chosen
 from vnet._process import Process, Stream
 from vnet._process import start as _start
-from vnet._recording import Recording
+from vnet._recording import Recording, capture_options
 from vnet._run import CommandLine, Completed, arun, run
 from vnet._shown import Shown, headed, titled
 from vnet._stats import stage_table
@@ -303,10 +303,31 @@ class Node(Shown):
         place = _vnet.Place(self._native, None)
         return self._network._remember(attach(place, self, self._name, plugin, direction, position))
 
-    def capture(self, path: str | os.PathLike[str]) -> Recording:
-        """Write every frame of its only interface, or of all ports of a switch, to a pcapng file until it is stopped."""
+    def capture(
+        self,
+        path: str | os.PathLike[str] | int | None = None,
+        *,
+        interfaces: Sequence[str] | None = None,
+        filter: str | None = None,
+        snaplen: int | None = None,
+        dropped: bool = False,
+        stages: bool = False,
+        rotate: str | None = None,
+        keep: int | None = None,
+    ) -> Recording:
+        """Copy every frame of its interfaces, all but loopback or those named, to a pcapng file until it is stopped.
+
+        Of a switch that is every frame that enters or leaves by its ports.
+
+        ``path`` is a file, or the descriptor of a pipe that takes a stream; None makes a private file that goes with the
+        recording. ``filter`` are the words of pcap-filter(7), ``snaplen`` the most bytes of a frame, ``rotate`` the size or time
+        of a file (``"10MB"``, ``"60s"``), of which the newest ``keep`` stay. ``dropped`` adds what plugins, impairments and the
+        engine dropped, ``stages`` what each of them did; docs/captures.md says how. It is armed when this returns.
+        """
         _logs.start()
-        return Recording(_vnet.Place(self._native, None).record(os.fspath(path)), os.fspath(path))
+        options = capture_options(filter, snaplen, dropped, stages, rotate, keep)
+        wanted = None if interfaces is None else list(interfaces)
+        return Recording._begin(path, lambda to: self._native.capture(wanted, to, options))
 
     # Configuration
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import re
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from vnet import _vnet
-from vnet._errors import Closed
+from vnet._errors import Closed, InvalidValue
 from vnet._html import Html, code, fields, mark
 from vnet._shown import Shown, headed, titled
 from vnet._stats import _Value
@@ -18,21 +24,46 @@ __all__ = ["Recorded", "Recording"]
 
 @dataclass(frozen=True, slots=True)
 class Recorded(_Value):
-    """What a finished capture holds: ``frames`` in the file, and ``lost`` ones that came faster than the disk took them."""
+    """What a finished capture holds: ``frames`` in it, and ``lost`` ones that came faster than they could be written.
+
+    ``files`` are those that there are, the oldest first; more than one where they rotate.
+    """
 
     frames: int
     lost: int
+    files: tuple[str, ...] = ()
+
+    @classmethod
+    def _read(cls, data: Mapping[str, Any]) -> Self:
+        return super(Recorded, cls)._read({**data, "files": tuple(data["files"])})
 
 
 class Recording(Shown):
-    """A capture in progress, as :meth:`Device.record` returns it; ``with`` ends it."""
+    """A capture in progress, as :meth:`Link.capture` and the like return it; ``with`` ends it."""
 
-    __slots__ = ("_native", "_path", "_recorded")
+    __slots__ = ("__weakref__", "_native", "_path", "_recorded")
 
     def __init__(self, native: _vnet.Recording, path: str) -> None:
         self._native = native
         self._path = path
         self._recorded: Recorded | None = None
+
+    @classmethod
+    def _begin(cls, path: str | os.PathLike[str] | int | None, begin: Callable[[str | int], _vnet.Recording]) -> Self:
+        """Begin a capture to a file, to a descriptor, or, without either, to a private file that goes with the object."""
+        if isinstance(path, int):
+            return cls(begin(path), "-")
+        if path is not None:
+            return cls(begin(os.fspath(path)), os.fspath(path))
+        private = tempfile.mkdtemp(prefix="vnet-capture-")
+        name = os.path.join(private, "capture.pcapng")
+        try:
+            recording = cls(begin(name), name)
+        except BaseException:
+            _forget(private, os.getpid())
+            raise
+        weakref.finalize(recording, _forget, private, os.getpid())
+        return recording
 
     @property
     def path(self) -> str:
@@ -63,3 +94,35 @@ class Recording(Shown):
         state = mark("recording", "warning") if self._recorded is None else mark("stopped", "plain")
         counts = [] if self._recorded is None else [("frames", self._recorded.frames), ("lost", self._recorded.lost)]
         return titled(self, headed(self, "", state), fields([("file", code(self._path)), *counts]))
+
+
+_UNITS = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+
+
+def _forget(private: str, pid: int) -> None:
+    """Delete the directory of a private file, in the process that made it."""
+    if os.getpid() == pid:
+        shutil.rmtree(private, ignore_errors=True)
+
+
+_TIMES = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
+
+
+def capture_options(
+    filter: str | None, snaplen: int | None, dropped: bool, stages: bool, rotate: str | None, keep: int | None
+) -> _vnet.CaptureOptions:
+    """Return what a capture takes, as the engine wants to be told."""
+    size: int | None = None
+    seconds: float | None = None
+    if rotate is not None:
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*", rotate)
+        number, unit = match.groups() if match else ("", "")
+        if match is None:
+            pass
+        elif unit in _TIMES:
+            seconds = float(number) * _TIMES[unit]
+        elif unit.removesuffix("B") in _UNITS:
+            size = int(float(number) * _UNITS[unit.removesuffix("B")])
+        if not size and not seconds:
+            raise InvalidValue(f'rotate={rotate!r} is neither a size such as "10MB" nor a time such as "60s"')
+    return _vnet.CaptureOptions(filter, snaplen, dropped, stages, size, seconds, keep)

@@ -7,7 +7,7 @@ use vnet_packet::pcap::{Linktype, Writer};
 use crate::error::EngineError;
 
 /// Longest frame a capture file is told to expect.
-const SNAPLEN: u32 = 262_144;
+pub(crate) const SNAPLEN: u32 = 262_144;
 
 /// Puts a reason in words to a capture file's name.
 pub(crate) fn refuse(path: &Path, why: impl Into<String>) -> EngineError {

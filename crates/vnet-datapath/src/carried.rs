@@ -100,7 +100,7 @@ impl Carried {
         bell: Arc<Bell>,
         mailbox: Arc<Mailbox>,
     ) -> Self {
-        forwarder.clock = Some(mailbox.clock);
+        forwarder.set_clock(mailbox.clock);
         Self {
             forwarder,
             busy_poll_ns: 0,

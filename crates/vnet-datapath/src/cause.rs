@@ -87,6 +87,13 @@ const NAMES: [&str; 22] = [
     "store_full",
 ];
 
+impl Cause {
+    /// Returns the name under which it is counted.
+    pub(crate) fn name(self) -> &'static str {
+        NAMES[self as usize]
+    }
+}
+
 /// Drops by cause, as plain numbers owned by one worker.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Causes([u64; NAMES.len()]);

@@ -53,12 +53,6 @@ pub enum EngineError {
         /// Name of the pipeline.
         port: String,
     },
-    /// A recording was named that this pipeline does not have (any more).
-    #[error("{port} has no such recording (any more)")]
-    NoSuchRecording {
-        /// Name of the pipeline.
-        port: String,
-    },
     /// A frame given to `send` cannot be sent on that port.
     #[error("cannot send {len} bytes on {port}: {why}")]
     BadFrame {

@@ -80,8 +80,11 @@ pub use local::LocalWire;
 pub use pipeline::{Exchanged, Parts, Pipeline, Replacement, SWITCH_STAGE_PORTS};
 pub use pool::{after_fork, before_fork, forked};
 pub use port::{Change, MemoryEnd, Port, PortInfo, PortStats};
-pub use record::{RecordId, Recorded};
+pub use record::{
+    Filter, Output, RecordId, RecordOptions, Recorded, Recorder, Rotate, Scope, ScopePort, Tapped,
+};
 pub use replay::{ReplayOptions, ReplayReport, capture_layer, replay};
 pub use sink::Received;
 pub use stage::{Direction, LinkSide, StageId};
 pub use stats::PipelineStats;
+pub use vnet_sys::Shown;

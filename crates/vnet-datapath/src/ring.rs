@@ -133,6 +133,11 @@ impl FrameReceiver {
         })
     }
 
+    /// Tells whether nobody will queue anything any more.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.0.is_abandoned()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

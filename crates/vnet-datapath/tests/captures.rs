@@ -8,9 +8,12 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use support::recording::{record, scope};
 use support::switch::{Bench, eth};
 use support::{PASS, frame, port, settled, stage};
-use vnet_datapath::{EngineError, Pipeline, Port, PortInfo, ReplayOptions, replay};
+use vnet_datapath::{
+    EngineError, Output, Pipeline, Port, PortInfo, RecordOptions, Recorder, ReplayOptions, replay,
+};
 use vnet_packet::{Layer, pcap};
 
 struct Dir(PathBuf);
@@ -77,12 +80,14 @@ fn only_frames_that_left_are_recorded_as_leaving() {
     );
     let wire = Pipeline::wire(a, b).unwrap();
     let path = dir.file("b.pcapng");
-    wire.record(1, &path).unwrap();
+    let recorder = record(&path);
+    let id = wire.record(1, &recorder).unwrap();
     assert!(ea.push(&vec![2; 1000], Default::default()));
     assert!(ea.push(&frame(2, 1), Default::default()));
     let stats = settled(&wire, 2);
     assert_eq!(stats.ports[1].drops["tx_oversize"], 1);
-    let recorded = wire.stop_recording(1).unwrap().unwrap();
+    assert!(wire.stop_record(id).unwrap());
+    let recorded = recorder.finish().unwrap();
     assert_eq!((recorded.frames, recorded.lost), (1, 0));
     assert_eq!(records(&path), [(frame(2, 1), 60)]);
 }
@@ -93,33 +98,35 @@ fn recordings_of_several_ports_run_side_by_side_and_outlive_a_port() {
     let mut bench = Bench::new(3);
     let (all, one) = (dir.file("all.pcapng"), dir.file("one.pcapng"));
     let named: Vec<_> = (0..3).map(|n| (n, format!("h{n}"))).collect();
-    let first = bench.switch.record_many(&named, &all).unwrap();
-    let second = bench.switch.record_many(&named[1..2], &one).unwrap();
+    let (of_all, of_one) = (record(&all), record(&one));
+    let first = bench.switch.record_scope(scope(&named), &of_all).unwrap();
+    let second = bench.switch.record_scope(scope(&named[1..2]), &of_one).unwrap();
     bench.sends(0, &eth(1, 0xff, 7), &[1, 2]);
     bench.switch.remove_port(1).unwrap();
     bench.sends(0, &eth(1, 0xff, 8), &[2]);
-    let recorded = bench.switch.stop_record(first).unwrap();
+    assert!(bench.switch.stop_record(first).unwrap());
+    let recorded = of_all.finish().unwrap();
     assert_eq!((recorded.frames, recorded.lost), (5, 0));
     let numbers: Vec<_> = records(&all).iter().map(|(frame, _)| frame[14]).collect();
     assert_eq!(numbers, [7, 7, 7, 8, 8]);
-    assert_eq!(bench.switch.stop_record(second).unwrap().frames, 1);
-    assert!(matches!(
-        bench.switch.stop_record(first),
-        Err(EngineError::NoSuchRecording { .. })
-    ));
+    assert!(bench.switch.stop_record(second).unwrap());
+    assert_eq!(of_one.finish().unwrap().frames, 1);
+    assert!(!bench.switch.stop_record(first).unwrap());
     bench.sends(2, &eth(2, 1, 9), &[0]);
-    for (ports, file, word) in [
-        (&named[..1], "gone/x.pcapng", "cannot create"),
-        (&named[..0], "none.pcapng", "at least one port"),
-        (&[named[0].clone(), named[2].clone()][..], "two.pcap", "pcapng"),
-    ] {
-        let refused = bench.switch.record_many(ports, &dir.file(file)).unwrap_err();
-        assert!(refused.to_string().contains(word), "{refused}");
+    let options = RecordOptions::default;
+    let refused = Recorder::start(Output::File(dir.file("gone/x.pcapng")), options()).unwrap_err();
+    assert!(refused.to_string().contains("cannot create"), "{refused}");
+    let two = record(&dir.file("two.pcap"));
+    let both = scope(&[named[0].clone(), named[2].clone()]);
+    let refused = bench.switch.record_scope(both, &two).unwrap_err();
+    assert!(refused.to_string().contains("pcapng"), "{refused}");
+    for ports in [&named[..], &named[..0]] {
+        let refused = bench.switch.record_scope(scope(ports), &record(&all));
+        assert!(
+            matches!(refused, Err(EngineError::NoSuchPlace { .. })),
+            "{refused:?}"
+        );
     }
-    assert!(matches!(
-        bench.switch.record_many(&named, &all),
-        Err(EngineError::NoSuchPlace { .. })
-    ));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use support::impair::{MS, delay, ready};
+use support::recording::{record, scope};
 use support::switch::{Bench, eth};
 use support::{PASS, frame, port, stage, wait_for};
 use vnet_datapath::{Direction, EngineError, LineAt, Pipeline, Place};
@@ -184,14 +185,18 @@ fn a_capture_ends_with_what_the_lines_at_its_port_did() {
     let ((a, mut ea), (b, mut eb)) = (port("a"), port("b"));
     let wire = Pipeline::wire(a, b).unwrap();
     wire.set_line(LineAt::From(0), KEY, delay(10)).unwrap();
-    let id = wire.record_many(&[(0, "a".to_owned())], &path).unwrap();
+    let recorder = record(&path);
+    let id = wire
+        .record_scope(scope(&[(0, "a".to_owned())]), &recorder)
+        .unwrap();
     for n in 0..20 {
         assert!(ea.push(&frame(2, n), Offload::default()));
     }
     for n in 0..20 {
         assert_eq!(wait_for("frame at b", || eb.pop()), frame(2, n));
     }
-    assert_eq!(wire.stop_record(id).unwrap().frames, 20);
+    assert!(wire.stop_record(id).unwrap());
+    assert_eq!(recorder.finish().unwrap().frames, 20);
 
     let mut reader = pcap::Reader::open(BufReader::new(File::open(&path).unwrap())).unwrap();
     let (mut bytes, mut comments) = (Vec::new(), Vec::new());

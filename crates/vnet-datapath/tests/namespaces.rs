@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use support::lan::{Lan, NODE_END, can_run, lab_end, shadow};
+use support::recording::{record, scope};
 use support::wait_for;
 use vnet_datapath::{Direction, LinkSide, Place, SWITCH_STAGE_PORTS};
 use vnet_netlink::Change;
@@ -205,14 +206,16 @@ fn a_recording_of_a_link_holds_both_directions_of_every_port_on_one_clock() {
     let lan = Lan::started(2);
     let file = std::env::temp_dir().join(format!("vnet-switch-{}.pcapng", std::process::id()));
     let names = [(0, "h0-eth0".to_owned()), (1, "h1-eth0".to_owned())];
-    let id = lan.switch.record_many(&names, &file).unwrap();
+    let recorder = record(&file);
+    let id = lan.switch.record_scope(scope(&names), &recorder).unwrap();
     lan.transfer(0, 1, 64 << 10);
     for port in [0, 1] {
         let idle = Duration::from_millis(5);
         assert!(lan.switch.settle(port, idle, Duration::from_secs(10)).unwrap());
     }
     let stats = lan.switch.stats().unwrap();
-    let recorded = lan.switch.stop_record(id).unwrap();
+    assert!(lan.switch.stop_record(id).unwrap());
+    let recorded = recorder.finish().unwrap();
     let text = std::fs::read(&file).unwrap();
     std::fs::remove_file(&file).unwrap();
     assert_eq!(recorded.lost, 0);

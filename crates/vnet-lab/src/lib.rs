@@ -38,6 +38,7 @@
 
 mod apply;
 mod cancel;
+mod capture;
 mod change;
 mod error;
 mod fdb;
@@ -62,12 +63,13 @@ mod stats;
 mod target;
 
 pub use cancel::{Cancel, never};
+pub use capture::{Captured, Recording};
 pub use error::LabError;
 pub use fdb::FdbRow;
 pub use forward::{Forward, ForwardOptions, ForwardStats};
 pub use impair::any_seed;
 pub use iperf::{Datagrams, IperfInterval, IperfOptions, IperfReport, IperfStream};
-pub use island::{At, Fit, Island, Recording, Swap};
+pub use island::{At, Fit, Island, Swap};
 pub use lines::{LinkLines, ReadyLines, ready_lines};
 pub use links::LinkState;
 pub use network::{Network, NetworkOptions};

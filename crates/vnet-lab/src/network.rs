@@ -79,6 +79,8 @@ pub(crate) struct Live {
     /// Those that were not closed, and some that were.
     pub forwards: Vec<Arc<Relay>>,
     pub sockets: Arc<Sockets>,
+    /// Those that have not ended, and some that have.
+    pub captures: Vec<std::sync::Weak<crate::capture::Capture>>,
 }
 
 impl Network {
@@ -321,6 +323,7 @@ impl Live {
             seed: network.seed,
             forwards: Vec::new(),
             sockets: Arc::clone(&network.sockets),
+            captures: Vec::new(),
         };
         live.write_hosts(steps.hosts.as_deref())?;
         Ok(live)
@@ -370,6 +373,7 @@ impl Live {
         for relay in self.forwards.drain(..) {
             relay.close();
         }
+        self.end_captures();
         let islands: Vec<Held> = self.islands.drain().map(|(_, held)| held).collect();
         for held in &islands {
             held.keep_all();

@@ -515,7 +515,11 @@ fn several_interfaces_tell_their_frames_apart_and_which_way_they_went() {
         (other, None, None),
     ];
     for (interface, direction, comment) in crossings {
-        let at = Crossing { interface, direction };
+        let at = Crossing {
+            interface,
+            direction,
+            packet: 0,
+        };
         writer.write_at(at, 1, ARP, 42, comment).expect("frame");
     }
     writer.into_inner().expect("flush");

@@ -80,4 +80,8 @@ impl Recording {
     fn stop<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         plain(py, &py.detach(|| self.0.stop()).or_raise()?)
     }
+
+    fn is_over(&self) -> bool {
+        self.0.is_over()
+    }
 }

@@ -1,7 +1,6 @@
 //! Devices.
 
 use std::os::fd::{IntoRawFd, RawFd};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use pyo3::buffer::PyBuffer;
@@ -10,6 +9,7 @@ use pyo3::types::PyBytes;
 use vnet::Error;
 
 use crate::attachment::{Attachment, Recording};
+use crate::capture::{CaptureOptions, Target};
 use crate::convert::{Int, MTU, Plugin, direction, plain, seconds};
 use crate::error::{Failure, OrRaise};
 use crate::frame::{Frame, layer_name};
@@ -186,8 +186,16 @@ impl Device {
             .map(Attachment)
     }
 
-    fn record(&self, py: Python<'_>, path: PathBuf) -> PyResult<Recording> {
-        py.detach(|| self.0.record(&path)).or_raise().map(Recording)
+    fn capture(
+        &self,
+        py: Python<'_>,
+        to: Target,
+        options: &Bound<'_, CaptureOptions>,
+    ) -> PyResult<Recording> {
+        let (output, options) = (to.output()?, options.get().for_device()?);
+        py.detach(|| self.0.capture(output, options))
+            .or_raise()
+            .map(Recording)
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {

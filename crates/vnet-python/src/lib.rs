@@ -9,6 +9,7 @@
 
 mod arrow;
 mod attachment;
+mod capture;
 mod cli;
 mod command;
 mod convert;
@@ -33,6 +34,8 @@ use pyo3::prelude::*;
 mod _vnet {
     #[pymodule_export]
     use super::attachment::{Attachment, Recording};
+    #[pymodule_export]
+    use super::capture::CaptureOptions;
     #[pymodule_export]
     use super::cli::cli_main;
     #[pymodule_export]

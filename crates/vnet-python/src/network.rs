@@ -12,6 +12,7 @@ use vnet::{
 };
 
 use crate::attachment::{Attachment, Recording};
+use crate::capture::{CaptureOptions, Target};
 use crate::convert::{Int, MTU, Plugin, Time, direction, invalid, plain, seconds};
 use crate::error::OrRaise;
 use crate::interrupt::interruptible;
@@ -133,6 +134,20 @@ impl Network {
     fn spec<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let spec = py.detach(|| self.0.spec()).or_raise()?;
         plain(py, &spec.to_json())
+    }
+
+    fn capture(
+        &self,
+        py: Python<'_>,
+        to: Target,
+        options: &Bound<'_, CaptureOptions>,
+    ) -> PyResult<Recording> {
+        let (output, options) = (to.output()?, options.get().for_network(&self.0)?);
+        let capture = |cancel: vnet::Cancel<'_>| {
+            self.0.start(cancel)?;
+            self.0.capture(output, options)
+        };
+        interruptible(py, capture).map(Recording)
     }
 
     fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
@@ -359,8 +374,14 @@ impl Link {
             .map(Attachment)
     }
 
-    fn record(&self, py: Python<'_>, path: PathBuf) -> PyResult<Recording> {
-        self.live(py, || self.0.record(&path)).map(Recording)
+    fn capture(
+        &self,
+        py: Python<'_>,
+        to: Target,
+        options: &Bound<'_, CaptureOptions>,
+    ) -> PyResult<Recording> {
+        let (output, options) = (to.output()?, options.get().for_network(self.0.network())?);
+        self.live(py, || self.0.capture(output, options)).map(Recording)
     }
 
     fn remove(&self, py: Python<'_>) -> PyResult<()> {

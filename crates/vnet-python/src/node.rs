@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use vnet::{Error, IperfOptions, Netns, NodeKind, PingOptions, Popen, SocketSpec, Stream};
 
 use crate::attachment::{Attachment, Recording};
+use crate::capture::{CaptureOptions, Target};
 use crate::command::CommandLine;
 use crate::convert::{BITS32, Int, PORT, Plugin, direction, invalid, plain, seconds};
 use crate::error::OrRaise;
@@ -224,6 +225,21 @@ impl Node {
         self.live(py, || self.0.fdb())
     }
 
+    fn capture(
+        &self,
+        py: Python<'_>,
+        interfaces: Option<Vec<String>>,
+        to: Target,
+        options: &Bound<'_, CaptureOptions>,
+    ) -> PyResult<Recording> {
+        let (output, options) = (to.output()?, options.get().for_network(self.0.network())?);
+        let capture = |cancel: vnet::Cancel<'_>| {
+            self.0.network().start(cancel)?;
+            self.0.capture(interfaces, output, options)
+        };
+        interruptible(py, capture).map(Recording)
+    }
+
     fn remove(&self, py: Python<'_>) -> PyResult<()> {
         py.detach(|| self.0.remove()).or_raise()
     }
@@ -244,7 +260,7 @@ impl Node {
     }
 }
 
-/// Where on a node a plugin or a capture goes: an interface, or the only one, or a whole switch.
+/// Where on a node a plugin goes: an interface, or the only one, or a whole switch.
 #[pyclass(frozen, module = "vnet._vnet")]
 pub(crate) struct Place {
     node: vnet::Node,
@@ -276,14 +292,6 @@ impl Place {
                 .attach(self.interface.as_deref(), plugin, direction, position)
         };
         interruptible(py, attach).map(Attachment)
-    }
-
-    fn record(&self, py: Python<'_>, path: PathBuf) -> PyResult<Recording> {
-        let record = |cancel: vnet::Cancel<'_>| {
-            self.node.network().start(cancel)?;
-            self.node.record(self.interface.as_deref(), &path)
-        };
-        interruptible(py, record).map(Recording)
     }
 }
 

@@ -51,7 +51,7 @@ pub use error::SysError;
 pub use mount::private_sysfs;
 pub use name::{NAME_MAX, check_name};
 pub use netns::NetNs;
-pub use packet::{PacketOptions, PacketSocket, RecvSlot};
+pub use packet::{PacketOptions, PacketRing, PacketSocket, RecvSlot, RingOptions, Seen, Shown};
 pub use tun::{TunConfig, TunTap};
 pub use uring::WriteRing;
 pub use vnet_hdr::VnetHdr;

@@ -225,9 +225,6 @@ impl From<EngineError> for Error {
             EngineError::NoSuchStage { port } => Error::Closed {
                 what: format!("the plugin on {port}"),
             },
-            EngineError::NoSuchRecording { port } => Error::Closed {
-                what: format!("the capture of {port}"),
-            },
             EngineError::PluginTooSmall {
                 plugin,
                 port,

@@ -66,12 +66,12 @@ pub use logs::{LogRecord, next_logs};
 pub use netns::{LabPlace, Netns};
 pub use network::{
     Cancel, GraphFormat, Link, LinkOptions, Network, Node, NodeInterface, NodeOptions, Pipes, Popen, Process,
-    Stream, Transport, nanoseconds, never, pools, routing,
+    Stream, Transport, capture_filter, nanoseconds, never, pools, routing,
 };
 pub use numbers::{Keep, NumbersDoor, NumbersEntry, Row, Series, numbers_entries, rows_of_devices};
 pub use open::open;
 pub use plugin::{Config, Direction, Plugin};
-pub use recording::{Recorded, Recording};
+pub use recording::{Filter, Output, RecordOptions, Recorded, Recording, Rotate};
 pub use replay::{Replay, replay};
 pub use sandbox::{announcement as sandbox_announcement, close as close_sandbox};
 pub use shipped::{Shipped, shipped};

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-pub use vnet_datapath::Recorded;
+pub use vnet_datapath::{Filter, Output, RecordOptions, Recorded, Rotate};
+use vnet_datapath::{RecordId, Recorder};
 
 use crate::device::Device;
 use crate::error::Error;
@@ -20,14 +21,14 @@ pub struct Recording {
 
 /// What is captured.
 enum Source {
-    Device(Device),
+    Device(Device, Box<Recorder>, RecordId),
     /// A part of a network; the handle keeps the network while only the capture is referenced.
     Network(Network, vnet_lab::Recording),
 }
 
 impl Recording {
-    pub(crate) fn new(device: Device, path: PathBuf) -> Self {
-        Self::of(Source::Device(device), path)
+    pub(crate) fn of_device(device: Device, recorder: Recorder, id: RecordId, path: PathBuf) -> Self {
+        Self::of(Source::Device(device, Box::new(recorder), id), path)
     }
 
     pub(crate) fn of_network(network: &Network, recording: vnet_lab::Recording) -> Self {
@@ -41,6 +42,15 @@ impl Recording {
             path,
             ended: Mutex::new(None),
             born: Generation::current(),
+        }
+    }
+
+    /// Tells whether it has ended, also by itself: with its device or network, or because its reader has gone.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        match &self.source {
+            Source::Device(_, recorder, _) => recorder.is_over(),
+            Source::Network(_, recording) => recording.is_over(),
         }
     }
 
@@ -62,10 +72,11 @@ impl Recording {
             return Ok(recorded.clone());
         }
         let recorded = match &self.source {
-            Source::Device(device) => {
-                let answer =
-                    device.on_present_pipeline(|pipeline, port| Ok(pipeline.stop_recording(port)?))?;
-                answer.flatten().unwrap_or_default()
+            Source::Device(device, recorder, id) => {
+                let ended = device.on_present_pipeline(|pipeline, _| Ok(pipeline.stop_record(*id)?));
+                let recorded = recorder.finish()?;
+                ended?;
+                recorded
             }
             Source::Network(network, recording) => {
                 network.ours()?;
@@ -74,6 +85,14 @@ impl Recording {
         };
         *ended = Some(recorded.clone());
         Ok(recorded)
+    }
+}
+
+/// The name of a capture.
+pub(crate) fn path_of(output: &Output) -> PathBuf {
+    match output {
+        Output::File(path) => path.clone(),
+        Output::Stream(_) => PathBuf::from("-"),
     }
 }
 

@@ -6,6 +6,7 @@ use super::{Forwarder, Parcel};
 use crate::cause::Cause;
 use crate::frame::Meta;
 use crate::path::{Home, crossing, descending, leaving, reaching};
+use crate::record::Recordings;
 use crate::stage::{LinkSide, StageBox};
 
 /// Stages whose timers one turn serves.
@@ -75,6 +76,11 @@ impl Forwarder {
                 sent_by: Some(index as u32),
                 is_injected: true,
                 turns,
+                serial: if self.recordings.is_on() {
+                    Recordings::number(port)
+                } else {
+                    0
+                },
                 ..Meta::default()
             };
             let parcel = Parcel {

@@ -8,6 +8,7 @@ use super::{Forwarder, Ledger, Parcel};
 use crate::cause::Cause;
 use crate::frame::{self, Accepts, Arrival, FRAME_MAX, HEADROOM, Meta};
 use crate::path::{End, Hop, Visit};
+use crate::record::Dropper;
 
 impl Forwarder {
     /// Carries one frame to hop `k` of a path, or to its end.
@@ -50,6 +51,16 @@ impl Forwarder {
         });
     }
 
+    /// Counts a frame that ends here, and records it where somebody wants to know.
+    pub(super) fn drop_frame(&mut self, who: Dropper, cause: Cause, frame: &[u8], parcel: &Parcel) {
+        self.ledger.drops.add(cause);
+        if self.recordings.is_on() {
+            let Meta { offload, serial, .. } = &parcel.meta;
+            self.recordings
+                .dropped(who, cause, frame, offload, *serial, parcel.ts_ns);
+        }
+    }
+
     /// Does in software what is left to do on a frame, and hands on each frame that comes of it: its greatest length, and
     /// what writes it and returns its length, or `None` where the offload fields do not describe the frame.
     pub(super) fn finish(
@@ -73,7 +84,7 @@ impl Forwarder {
             });
         }
         let Ok(mut segments) = gso::segments(frame, self.layer, &todo) else {
-            return self.ledger.drops.add(Cause::BadOffload);
+            return self.drop_frame(Dropper::Engine, Cause::BadOffload, frame, &parcel);
         };
         self.ledger.segmented += segments.count() as u64 - 1;
         for _ in 0..segments.count() {
@@ -209,7 +220,13 @@ impl Forwarder {
         let recordings = &mut self.recordings;
         if takes {
             if to.is_batched() && self.scratch.outbox.takes(bytes) {
-                if to.admit(len, &todo) {
+                if let Err(cause) = to.admit(len, &todo) {
+                    if let Some(number) = to.recorded {
+                        let frame = &bytes[off..off + len];
+                        let who = Dropper::Port(number);
+                        recordings.dropped(who, cause, frame, &todo, parcel.meta.serial, parcel.ts_ns);
+                    }
+                } else {
                     self.scratch
                         .outbox
                         .note(port, off, len, &parcel.meta, parcel.ts_ns);

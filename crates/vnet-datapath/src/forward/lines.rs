@@ -8,6 +8,7 @@ use crate::cause::Cause;
 use crate::deadlines::Deadlines;
 use crate::frame::{Accepts, FRAME_MAX, HEADROOM, Meta};
 use crate::path::{End, Shape, crossing, reaching};
+use crate::record::{Dropper, Stay, fate};
 use crate::store::{Block, Store};
 
 /// Lines and delayed frames that one turn releases.
@@ -30,12 +31,15 @@ pub(crate) struct Held {
     block: Block,
     len: usize,
     parcel: Parcel,
+    /// What a recording keeps of it meanwhile.
+    stay: Option<Box<Stay>>,
 }
 
 /// A line in its place.
 struct Seated {
     line: Line<Held>,
     key: [u8; 32],
+    at: LineAt,
     /// Where frames go on, from the second hop: the first is the line itself.
     onward: usize,
     accepts: Accepts,
@@ -70,12 +74,13 @@ impl Parcel {
 }
 
 impl Seated {
-    fn new(key: [u8; 32], ready: Ready, onward: usize, now: u64) -> Box<Self> {
+    fn new(at: LineAt, key: [u8; 32], ready: Ready, onward: usize, now: u64) -> Box<Self> {
         Box::new(Self {
             accepts: accepts(&ready),
             marks: ready.marks(),
             line: Line::new(key, ready, now),
             key,
+            at,
             onward,
             entered_ns: 0,
         })
@@ -144,7 +149,7 @@ impl Forwarder {
             if let Some(ready) = ready {
                 let free = self.lines.seats.iter().position(Option::is_none);
                 let index = free.unwrap_or(self.lines.seats.len());
-                let seated = Some(Seated::new(key, ready, onward, now));
+                let seated = Some(Seated::new(at, key, ready, onward, now));
                 if free.is_some() {
                     self.lines.seats[index] = seated;
                 } else {
@@ -254,13 +259,21 @@ impl Forwarder {
             sent_by: None,
             ..parcel.meta
         };
+        let stay = self.recordings.is_on().then(|| {
+            let frame = &block[HEADROOM..HEADROOM + len];
+            let queue = seated.line.held();
+            self.recordings.enters(seated.at, frame, &meta, came, queue)
+        });
         let held = Held {
             block,
             len,
             parcel: Parcel { meta, ..parcel },
+            stay,
         };
+        let at = seated.at;
         if let Err((held, why)) = seated.line.offer(came, size, held) {
             self.ledger.drops.add(why.into());
+            self.note_lost(at, &held, &Outcome::Dropped { frame: (), why });
             self.lines.store.give(held.block);
         }
         self.lines.note_due(line + 1);
@@ -273,10 +286,10 @@ impl Forwarder {
             delay_us, delayed_by, ..
         } = parcel.meta;
         if !self.lines.delayed.admits(delayed_by) {
-            return self.ledger.drops.add(Cause::DelayFull);
+            return self.drop_frame(Dropper::Engine, Cause::DelayFull, frame, &parcel);
         }
         let Some(mut block) = self.lines.store.take(frame.len()) else {
-            return self.ledger.drops.add(Cause::StoreFull);
+            return self.drop_frame(Dropper::Engine, Cause::StoreFull, frame, &parcel);
         };
         block[HEADROOM..HEADROOM + frame.len()].copy_from_slice(frame);
         let due = parcel.came_ns().saturating_add(u64::from(delay_us) * 1000);
@@ -289,6 +302,7 @@ impl Forwarder {
             block,
             len: frame.len(),
             parcel: Parcel { meta, ..parcel },
+            stay: self.recordings.is_on().then(|| self.recordings.stays(&meta)),
         };
         self.lines.delayed.push(due, end, delayed_by, held);
         self.lines.note_due(DELAYED);
@@ -311,6 +325,7 @@ impl Forwarder {
         }
         self.finish_release();
         self.fire_timers(now);
+        self.recordings.settle();
         if let Some(sink) = &mut self.sink {
             sink.ring();
         }
@@ -335,14 +350,14 @@ impl Forwarder {
         };
         let Lines { seats, outcomes, .. } = &mut self.lines;
         let Some(seated) = &mut seats[line] else { return };
-        let onward = seated.onward;
+        let (at, onward) = (seated.at, seated.onward);
         seated.line.poll(now, &mut |outcome| outcomes.push(outcome));
         self.lines.note_due(number);
-        self.carry_outcomes(onward);
+        self.carry_outcomes(at, onward);
     }
 
     /// Carries on what a line let go: several frames by way of memory they share, from where they are written together.
-    fn carry_outcomes(&mut self, onward: usize) {
+    fn carry_outcomes(&mut self, at: LineAt, onward: usize) {
         let mut outcomes = std::mem::take(&mut self.lines.outcomes);
         let mut own = std::mem::take(&mut self.scratch.own);
         // Where timestamps are the clock this may happen while frames lie there.
@@ -357,6 +372,7 @@ impl Forwarder {
             match outcome {
                 Outcome::Dropped { frame, why } => {
                     self.ledger.drops.add(why.into());
+                    self.note_lost(at, &frame, &Outcome::Dropped { frame: (), why });
                     self.lines.store.give(frame.block);
                 }
                 Outcome::Out {
@@ -374,6 +390,24 @@ impl Forwarder {
                         mark::flip(bytes, self.layer, bit);
                     }
                     self.ledger.duplicated += u64::from(copies) - 1;
+                    if let Some(stay) = frame.stay.take() {
+                        let said = Outcome::Out {
+                            frame: (),
+                            copies,
+                            corrupt,
+                            mark_ce,
+                            asked,
+                        };
+                        let what = (&*bytes, &frame.parcel.meta);
+                        self.recordings.through(
+                            at,
+                            &stay,
+                            what,
+                            self.now,
+                            |waited, queue| fate(&said, waited, queue),
+                            true,
+                        );
+                    }
                     frame.parcel.ts_ns = self.now;
                     frame.parcel.meta.arrived_ns = asked.min(self.now);
                     for _ in 0..copies {
@@ -401,7 +435,25 @@ impl Forwarder {
         self.lines.outcomes = outcomes;
     }
 
+    /// Records that a line has lost a frame.
+    fn note_lost(&mut self, at: LineAt, held: &Held, said: &Outcome<()>) {
+        if let Some(stay) = &held.stay {
+            let what = (&held.block[HEADROOM..HEADROOM + held.len], &held.parcel.meta);
+            self.recordings.through(
+                at,
+                stay,
+                what,
+                self.now,
+                |waited, queue| fate(said, waited, queue),
+                false,
+            );
+        }
+    }
+
     fn release_delayed(&mut self, due: u64, end: End, mut held: Held) {
+        if let Some(stay) = held.stay.take() {
+            self.recordings.resumes(&stay, &held.parcel.meta);
+        }
         held.parcel.ts_ns = self.now;
         held.parcel.meta.arrived_ns = due.min(self.now);
         self.end(end, &mut held.block, HEADROOM, held.len, held.parcel);
@@ -411,10 +463,10 @@ impl Forwarder {
     fn flush_line(&mut self, index: usize) {
         let Lines { seats, outcomes, .. } = &mut self.lines;
         let Some(seated) = &mut seats[index] else { return };
-        let onward = seated.onward;
+        let (at, onward) = (seated.at, seated.onward);
         seated.line.flush(&mut |outcome| outcomes.push(outcome));
         self.lines.note_due(index + 1);
-        self.carry_outcomes(onward);
+        self.carry_outcomes(at, onward);
         self.finish_release();
     }
 

@@ -154,6 +154,7 @@ impl Forwarder {
         for port in ports {
             forwarder.seat(port);
         }
+        forwarder.recordings.mark(&mut forwarder.ports);
         forwarder.rebuild();
         forwarder.share_arenas();
         forwarder
@@ -172,6 +173,9 @@ impl Forwarder {
             self.places.ports[number].device.push((index, direction));
         }
         self.busy.reserve(self.stages.len());
+        for recording in port.recorder.drain(..) {
+            self.recordings.seat(recording, number, self.clock);
+        }
         self.ports.push(port);
         self.live.push(number);
         number
@@ -179,6 +183,7 @@ impl Forwarder {
 
     /// Gives the ports back with their own stages, without vacant ones; what was attached elsewhere ends here.
     pub(crate) fn into_ports(mut self) -> Vec<Port> {
+        self.note_recordings();
         for port in 0..self.ports.len() {
             self.unseat(port);
         }
@@ -188,13 +193,30 @@ impl Forwarder {
 
     /// Puts a port's own stages back on it.
     fn unseat(&mut self, port: usize) {
-        self.ports[port].recorded.clear();
+        let following = self.recordings.unseat(port);
+        self.ports[port].recorder.extend(following);
+        self.ports[port].recorded = None;
         self.ports[port].stamp_arrivals(None);
         for (stage, _) in std::mem::take(&mut self.places.ports[port].device) {
             self.timers.set(stage, None);
             if let Some(mut stage) = self.stages[stage].take() {
                 stage.stage.unshare_arena();
                 self.ports[port].attached.push(stage);
+            }
+        }
+    }
+
+    /// Gives it the worker's clock.
+    pub(crate) fn set_clock(&mut self, clock: Clock) {
+        self.clock = Some(clock);
+        self.recordings.set_clock(clock);
+    }
+
+    /// Tells every recording what the lines at its ports did so far.
+    pub(crate) fn note_recordings(&mut self) {
+        for (id, port) in self.recordings.ports() {
+            if let Some(text) = self.line_note(port, self.now) {
+                self.recordings.note(id, port, self.now, &text);
             }
         }
     }

@@ -4,6 +4,7 @@ use super::{Forwarder, Parcel};
 use crate::cause::Cause;
 use crate::frame::{Accepts, Arrival, FRAME_MAX, Got, HEADROOM, Landing, Meta};
 use crate::path::{Hop, Visit, arriving, leaving};
+use crate::record::Recordings;
 use crate::stage::StageBox;
 
 impl Forwarder {
@@ -25,6 +26,7 @@ impl Forwarder {
             }
         }
         self.note_fall(port);
+        self.recordings.settle();
         if let Some(sink) = &mut self.sink {
             sink.ring();
             if self.ports[port].gone {
@@ -164,8 +166,12 @@ impl Forwarder {
         }
         let mut own = std::mem::take(&mut self.scratch.own);
         read(&mut own.bytes[HEADROOM..HEADROOM + len]);
+        let mut meta = Meta::default();
+        if self.recordings.is_on() {
+            meta.serial = Recordings::number(port);
+        }
         let parcel = Parcel {
-            meta: Meta::default(),
+            meta,
             mark: 0,
             ts_ns: now,
         };
@@ -177,5 +183,6 @@ impl Forwarder {
     pub(crate) fn flush_sent(&mut self) {
         self.flush();
         self.settle_turns();
+        self.recordings.settle();
     }
 }

@@ -9,6 +9,7 @@ use crate::cause::Cause;
 use crate::frame::Meta;
 use crate::offload;
 use crate::path::{End, Hop, Seat, Visit, crossing, descending, entering, leaving, reaching};
+use crate::record::Dropper;
 use crate::stage::StageBox;
 use crate::turn::TURNS;
 
@@ -55,9 +56,13 @@ impl Forwarder {
                 meta.off = frame.off;
                 meta.len = frame.len;
             }
-            plugin.run(frames);
-            let has_asked = plugin.has_asked();
-            let turns = if has_asked { turned(metas) } else { 0 };
+            if self.recordings.is_on() {
+                self.run_watched(index, &mut stage);
+            } else {
+                plugin.run(frames);
+            }
+            let has_asked = stage.stage.has_asked();
+            let turns = if has_asked { turned(&stage.metas) } else { 0 };
             next = self.hand_over(&mut stage);
             if !stage.metas.is_empty() {
                 self.disperse(&mut stage, first);
@@ -69,6 +74,15 @@ impl Forwarder {
         }
         self.stages[index] = Some(stage);
         next
+    }
+
+    /// Runs a stage whose frames are recorded.
+    #[cold]
+    fn run_watched(&mut self, index: usize, stage: &mut StageBox) {
+        self.recordings.before(stage, self.now);
+        stage.stage.run(&mut stage.frames);
+        let home = self.places.home(index);
+        self.recordings.after(stage, home, self.now);
     }
 
     /// Carries each frame of a judged batch on by itself.
@@ -86,12 +100,17 @@ impl Forwarder {
         let outer = self.scratch.outbox.open(bytes);
         for (i, frame) in stage.frames.as_slice().iter().enumerate() {
             // What a plugin makes goes on as the first frame of its batch does.
-            let mut meta = stage.metas.get(i).copied().unwrap_or(Meta {
+            let mut meta = stage.metas.get(i).copied().unwrap_or_else(|| Meta {
                 off: frame.off,
                 path: first.path,
                 hop: first.hop,
                 turns: first.turns,
                 arrived_ns: first.arrived_ns,
+                serial: if self.recordings.is_on() {
+                    self.recordings.made(i - stage.metas.len())
+                } else {
+                    0
+                },
                 ..Meta::default()
             });
             self.ledger.appended += u64::from(frame.appended);
@@ -136,7 +155,9 @@ impl Forwarder {
     /// Sends a frame to the port a stage chose, which is not the one it came by.
     fn redirect(&mut self, hop: Visit, to: u16, bytes: &mut [u8], off: usize, len: usize, parcel: Parcel) {
         match hop.seat {
-            Seat::Device => self.ledger.drops.add(Cause::NoPort),
+            Seat::Device => {
+                self.drop_frame(Dropper::Engine, Cause::NoPort, &bytes[off..off + len], &parcel);
+            }
             Seat::Wire => self.turn(hop, crossing(hop.device), bytes, off, len, parcel),
             Seat::Up => self.step(crossing(hop.device), 0, bytes, off, len, parcel),
             Seat::Down => self.step(reaching(hop.device), 0, bytes, off, len, parcel),
@@ -144,7 +165,9 @@ impl Forwarder {
             Seat::Switch if self.ports.get(usize::from(to)).is_some_and(|p| !p.is_vacant()) => {
                 self.step(descending(to.into()), 0, bytes, off, len, parcel);
             }
-            Seat::Switch => self.ledger.drops.add(Cause::NoPort),
+            Seat::Switch => {
+                self.drop_frame(Dropper::Engine, Cause::NoPort, &bytes[off..off + len], &parcel);
+            }
         }
     }
 
@@ -168,13 +191,13 @@ impl Forwarder {
         let turns = parcel.meta.turns + 1;
         let meta = Meta { turns, ..parcel.meta };
         if turns > TURNS {
-            self.ledger.drops.add(Cause::Loop);
+            self.drop_frame(Dropper::Engine, Cause::Loop, frame, &parcel);
         } else if !self
             .scratch
             .turns
             .push(path, hop, frame, Parcel { meta, ..parcel })
         {
-            self.ledger.drops.add(Cause::TurnFull);
+            self.drop_frame(Dropper::Engine, Cause::TurnFull, frame, &parcel);
         }
     }
 

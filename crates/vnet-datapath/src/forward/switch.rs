@@ -5,6 +5,7 @@ use crate::cause::Cause;
 use crate::fdb::{Learned, Station};
 use crate::path::descending;
 use crate::port::Port;
+use crate::record::Dropper;
 use crate::stage::StageBox;
 
 /// Bytes of an Ethernet header.
@@ -51,7 +52,7 @@ impl Forwarder {
     /// Learns from a frame that entered by a port, and forwards it.
     pub(super) fn forward(&mut self, port: usize, bytes: &mut [u8], off: usize, len: usize, parcel: Parcel) {
         let Some(heading) = Heading::of(&bytes[off..off + len]) else {
-            return self.ledger.drops.add(Cause::Runt);
+            return self.drop_frame(Dropper::Switch, Cause::Runt, &bytes[off..off + len], &parcel);
         };
         let Some(fdb) = &mut self.fdb else { return };
         if let Some(from) = Station::new(heading.from, heading.vlan)
@@ -60,12 +61,22 @@ impl Forwarder {
             self.ledger.unlearned += 1;
         }
         if heading.is_link_local() {
-            return self.ledger.drops.add(Cause::LinkLocal);
+            let frame = &bytes[off..off + len];
+            return self.drop_frame(Dropper::Switch, Cause::LinkLocal, frame, &parcel);
         }
         let known = Station::new(heading.to, heading.vlan).and_then(|to| fdb.port_of(to, self.now));
         match known {
-            Some(out) if out == port => self.ledger.drops.add(Cause::SamePort),
-            Some(out) => self.step(descending(out), 0, bytes, off, len, parcel),
+            Some(out) if out == port => {
+                self.drop_frame(Dropper::Switch, Cause::SamePort, &bytes[off..off + len], &parcel);
+            }
+            Some(out) => {
+                if self.recordings.is_on() {
+                    let frame = &bytes[off..off + len];
+                    self.recordings
+                        .switched(&[out], false, frame, &parcel.meta, parcel.ts_ns);
+                }
+                self.step(descending(out), 0, bytes, off, len, parcel);
+            }
             None => self.flood(port, bytes, off, len, parcel),
         }
     }
@@ -74,7 +85,13 @@ impl Forwarder {
     pub(super) fn flood(&mut self, but: usize, bytes: &mut [u8], off: usize, len: usize, parcel: Parcel) {
         let copies = self.live.iter().filter(|port| **port != but).count() as u64;
         if copies == 0 {
-            return self.ledger.drops.add(Cause::NoPort);
+            return self.drop_frame(Dropper::Switch, Cause::NoPort, &bytes[off..off + len], &parcel);
+        }
+        if self.recordings.is_on() {
+            let to: Vec<usize> = self.live.iter().copied().filter(|port| *port != but).collect();
+            let frame = &bytes[off..off + len];
+            self.recordings
+                .switched(&to, true, frame, &parcel.meta, parcel.ts_ns);
         }
         self.ledger.flooded += copies - 1;
         for i in 0..self.live.len() {
@@ -88,6 +105,7 @@ impl Forwarder {
     /// Adds a port under the next number.
     pub(crate) fn add_port(&mut self, port: Port) -> usize {
         let number = self.seat(port);
+        self.recordings.mark(&mut self.ports);
         self.rebuild_port(number);
         self.stamp_arrivals();
         number

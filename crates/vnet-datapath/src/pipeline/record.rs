@@ -1,117 +1,81 @@
-//! Recordings: of one port, and of several in one file.
+//! Recordings of what passes a pipeline.
 
-use std::path::Path;
+use vnet_packet::pcap;
 
 use super::Pipeline;
-use crate::carried::Carried;
 use crate::error::EngineError;
-use crate::port::PortInfo;
-use crate::record::{Interface, Note, RecordId, Recorded, Recorder};
+use crate::record::{RecordId, Recorder, Recording, Scope, ScopePort};
 
 impl Pipeline {
-    /// Copies every frame that crosses a port, as it arrives and as it leaves, to a pcapng file.
+    /// Records every frame that crosses a port, as it arrives and as it leaves, under the port's name.
     ///
     /// It goes with the port from one pipeline to the next.
     ///
     /// # Errors
     /// [`EngineError::Capture`], [`EngineError::NoSuchPlace`], [`EngineError::Ended`].
-    pub fn record(&self, port: usize, path: &Path) -> Result<(), EngineError> {
-        let interface = self.on_info(port, |info| interface(info, &info.name))?;
-        let recorder = Recorder::start(path, &[interface])?;
-        let before = self.ask(move |worker| worker.forwarder.ports[port].recorder.replace(recorder))?;
-        drop(before);
-        Ok(())
+    pub fn record(&self, port: usize, to: &Recorder) -> Result<RecordId, EngineError> {
+        let name = self.on_info(port, |info| info.name.clone())?;
+        let port = ScopePort {
+            number: port,
+            description: format!("device {name}"),
+            device: name.clone(),
+            link: name.clone(),
+            is_first: true,
+            arriving: true,
+            leaving: Some(pcap::Direction::Outbound),
+            name: name.clone(),
+        };
+        let scope = Scope {
+            whole: name,
+            ports: vec![port],
+            names: Vec::new(),
+        };
+        self.add_recording(to, scope, true)
     }
 
-    /// Ends a recording and tells how many frames it holds; `None` when there was none.
+    /// Records the part of a pipeline that a scope names, until [`Pipeline::stop_record`] or the pipeline's end.
+    ///
+    /// Any number of recordings may run.
     ///
     /// # Errors
-    /// [`EngineError::Capture`] when the file could not be written, [`EngineError::Ended`].
-    pub fn stop_recording(&self, port: usize) -> Result<Option<Recorded>, EngineError> {
-        let recorder = self.ask(move |worker| {
-            let recorder = worker
-                .forwarder
-                .ports
-                .get_mut(port)
-                .and_then(|p| p.recorder.take())?;
-            recorder.set_notes(notes(worker, &[(0, port)]));
-            Some(recorder)
-        })?;
-        recorder.map(Recorder::finish).transpose()
+    /// As [`Pipeline::record`].
+    pub fn record_scope(&self, scope: Scope, to: &Recorder) -> Result<RecordId, EngineError> {
+        self.add_recording(to, scope, false)
     }
 
-    /// Copies every frame that crosses some ports to one pcapng file: each port is an interface under the name given, and
-    /// each frame says whether it came in or went out there.
-    ///
-    /// Any number of recordings may run. One ends with [`Pipeline::stop_record`], or with the pipeline.
-    ///
-    /// # Errors
-    /// [`EngineError::Capture`] also for no port and for a `.pcap` file of several, [`EngineError::NoSuchPlace`],
-    /// [`EngineError::Ended`].
-    pub fn record_many(&self, ports: &[(usize, String)], path: &Path) -> Result<RecordId, EngineError> {
+    fn add_recording(&self, to: &Recorder, scope: Scope, follows: bool) -> Result<RecordId, EngineError> {
         // Held until the ports are recorded, so that none goes meanwhile.
         let infos = self.infos();
-        let mut numbers = Vec::with_capacity(ports.len());
-        let mut interfaces = Vec::with_capacity(ports.len());
-        for (port, name) in ports {
-            let info = infos.get(*port).and_then(Option::as_ref);
-            let info = info.ok_or_else(|| self.no_place(format!("port {port}")))?;
-            numbers.push(*port);
-            interfaces.push(interface(info, name));
+        let mut layer = None;
+        for port in &scope.ports {
+            let info = infos.get(port.number).and_then(Option::as_ref);
+            let info = info.ok_or_else(|| self.no_place(format!("port {}", port.number)))?;
+            layer = Some(info.layer);
         }
-        let recorder = Recorder::start(path, &interfaces)?;
-        let id = RecordId::next();
+        let layer = layer.ok_or_else(|| self.no_place("a recording of no port".to_owned()))?;
+        let recording = Recording::new(to, scope, layer, follows)?;
+        let id = recording.id;
         self.ask(move |worker| {
             let forwarder = &mut worker.forwarder;
-            for (port, tap) in numbers.into_iter().zip(forwarder.recordings.add(id, recorder)) {
-                forwarder.ports[port].recorded.push(tap);
-            }
+            forwarder.recordings.add(recording, forwarder.clock);
+            forwarder.recordings.mark(&mut forwarder.ports);
         })?;
         Ok(id)
     }
 
-    /// Ends a recording of several ports and tells how many frames it holds.
+    /// Has a recording get nothing more from this pipeline; false when it got nothing from it.
     ///
     /// # Errors
-    /// [`EngineError::NoSuchRecording`], [`EngineError::Capture`] when the file could not be written,
     /// [`EngineError::Ended`].
-    pub fn stop_record(&self, id: RecordId) -> Result<Recorded, EngineError> {
-        let recorder = self.ask(move |worker| {
-            let interfaces = worker
-                .forwarder
-                .recordings
-                .interfaces(id, &worker.forwarder.ports);
-            let notes = notes(worker, &interfaces);
+    pub fn stop_record(&self, id: RecordId) -> Result<bool, EngineError> {
+        self.ask(move |worker| {
+            let now = worker.now();
             let forwarder = &mut worker.forwarder;
-            let recorder = forwarder.recordings.remove(id, &mut forwarder.ports)?;
-            recorder.set_notes(notes);
-            Some(recorder)
-        })?;
-        recorder
-            .ok_or_else(|| EngineError::NoSuchRecording {
-                port: self.name.clone(),
-            })?
-            .finish()
-    }
-}
-
-/// What a capture says of the impaired links at its ports.
-fn notes(worker: &mut Carried, interfaces: &[(u16, usize)]) -> Vec<Note> {
-    let ts_ns = worker.now();
-    let note = |(interface, port): &(u16, usize)| {
-        let text = worker.forwarder.line_note(*port, ts_ns)?;
-        Some(Note {
-            interface: *interface,
-            ts_ns,
-            text,
+            forwarder.now = forwarder.now.max(now);
+            forwarder.note_recordings();
+            let ended = forwarder.recordings.remove(id);
+            forwarder.recordings.mark(&mut forwarder.ports);
+            ended.is_some()
         })
-    };
-    interfaces.iter().filter_map(note).collect()
-}
-
-fn interface(info: &PortInfo, name: &str) -> Interface {
-    Interface {
-        name: name.to_owned(),
-        layer: info.layer,
     }
 }

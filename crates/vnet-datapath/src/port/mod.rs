@@ -14,7 +14,6 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use vnet_packet::gso::Offload;
 use vnet_sys::packet::PacketSocket;
 
 pub(crate) use counters::Counters;
@@ -28,7 +27,7 @@ pub(crate) use replay::{REMEMBERED, Replay};
 use crate::clock::Clock;
 use crate::error::EngineError;
 use crate::frame::{Accepts, BIG_FRAME_MAX, FRAME_MAX, Got, Landing};
-use crate::record::{Recorder, Recordings, Tap};
+use crate::record::{Recording, Recordings};
 use crate::stage::StageBox;
 
 /// One end of a pipeline: a device's file descriptor with what the engine knows of it.
@@ -52,9 +51,10 @@ pub struct Port {
         reason = "stages are large and move between ports and worker by pointer"
     )]
     pub(crate) attached: Vec<Box<StageBox>>,
-    pub(crate) recorder: Option<Recorder>,
-    /// Where else its frames are recorded.
-    pub(crate) recorded: Vec<Tap>,
+    /// Recordings that go with it, while it is in no pipeline.
+    pub(crate) recorder: Vec<Recording>,
+    /// Its number, while anything is recorded in its pipeline.
+    pub(crate) recorded: Option<usize>,
 }
 
 impl std::fmt::Debug for Port {
@@ -134,8 +134,8 @@ impl Port {
             down: false,
             fell: false,
             attached: Vec::new(),
-            recorder: None,
-            recorded: Vec::new(),
+            recorder: Vec::new(),
+            recorded: None,
         }
     }
 
@@ -192,10 +192,10 @@ impl Port {
         self.gone_flag.store(true, Ordering::Relaxed);
     }
 
-    /// Tells whether the port's frames are being recorded.
+    /// Tells whether the port's frames are recorded in whichever pipeline it is put.
     #[must_use]
     pub fn is_recorded(&self) -> bool {
-        self.recorder.is_some()
+        !self.recorder.is_empty()
     }
 
     /// Tells whether the device may vanish without another word, so that somebody must look from time to time.
@@ -264,7 +264,7 @@ impl Port {
     ) -> Got {
         let before = landing.metas.len();
         let was_silent = self.is_silent();
-        let got = match &mut self.io {
+        let mut got = match &mut self.io {
             Io::Tap(tap) => tap.recv(landing, spill, &mut self.counters),
             Io::Packet(packet) => packet.recv(landing, &mut self.counters),
             Io::Memory(memory) => memory.recv(landing, &mut self.counters),
@@ -280,33 +280,24 @@ impl Port {
         if self.gone || (self.is_silent() && !was_silent) {
             self.fall();
         }
-        if self.recorder.is_some() || !self.recorded.is_empty() {
-            for (frame, meta) in landing.frames.as_slice().iter().zip(&*landing.metas).skip(before) {
+        if let Some(number) = self.recorded {
+            for (frame, meta) in landing
+                .frames
+                .as_slice()
+                .iter()
+                .zip(&mut *landing.metas)
+                .skip(before)
+            {
+                meta.serial = Recordings::number(number);
                 let at = frame.off as usize;
                 let bytes = &landing.bytes[at..at + frame.len as usize];
-                self.record(recordings, false, bytes, &meta.offload, frame.ts_ns);
+                recordings.arrived(number, bytes, meta, frame.ts_ns);
             }
-            if let Got::Spilled { at, len, meta } = &got {
-                let bytes = &spill[*at..at + len];
-                self.record(recordings, false, bytes, &meta.offload, landing.arrival.ts_ns);
+            if let Got::Spilled { at, len, meta } = &mut got {
+                meta.serial = Recordings::number(number);
+                recordings.arrived(number, &spill[*at..*at + *len], meta, landing.arrival.ts_ns);
             }
         }
         got
-    }
-
-    fn record(
-        &mut self,
-        recordings: &mut Recordings,
-        leaves: bool,
-        frame: &[u8],
-        offload: &Offload,
-        ts_ns: u64,
-    ) {
-        if let Some(recorder) = &mut self.recorder {
-            recorder.record(0, leaves, frame, offload, ts_ns);
-        }
-        for tap in &self.recorded {
-            recordings.record(*tap, leaves, frame, offload, ts_ns);
-        }
     }
 }

@@ -33,7 +33,20 @@ pub(super) struct Pending {
     pub len: usize,
     pub offload: Offload,
     pub ts_ns: u64,
+    /// The frame's number.
+    pub serial: u64,
     pub is_done: bool,
+}
+
+impl Pending {
+    /// What a port wants to know of the frame.
+    pub fn meta(&self) -> Meta {
+        Meta {
+            offload: self.offload,
+            serial: self.serial,
+            ..Meta::default()
+        }
+    }
 }
 
 /// The way of writing to many TAPs in one call, if there is one.
@@ -80,6 +93,7 @@ impl Outbox {
             len,
             offload: meta.offload,
             ts_ns,
+            serial: meta.serial,
             is_done: false,
         });
     }
@@ -96,11 +110,9 @@ impl Outbox {
 
     /// Writes what was noted, in order for each port, and counts it there; the list stays for the caller to look through.
     pub(crate) fn post(&mut self, bytes: &mut [u8], ports: &mut [Port], recordings: &mut Recordings) {
+        recordings.leaving();
         if let [only] = &self.list[..] {
-            let meta = Meta {
-                offload: only.offload,
-                ..Meta::default()
-            };
+            let meta = only.meta();
             return ports[only.port].send(bytes, only.off, only.len, &meta, only.ts_ns, recordings);
         }
         let taps = self.list.iter().filter(|p| ports[p.port].is_tap()).count();

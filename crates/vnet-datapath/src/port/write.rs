@@ -11,7 +11,7 @@ use super::outbox::Pending;
 use super::{Io, Port, tap};
 use crate::cause::Cause;
 use crate::frame::{L2_OVERHEAD, Meta};
-use crate::record::Recordings;
+use crate::record::{Dropper, Recordings};
 
 impl Port {
     /// Writes the frame at `off`, using the bytes before it for the device's header.
@@ -26,6 +26,7 @@ impl Port {
         ts_ns: u64,
         recordings: &mut Recordings,
     ) {
+        recordings.leaving();
         let result = self.check(len, &meta.offload).and_then(|()| match &mut self.io {
             Io::Tap(tap) => tap.send(bytes, off, len, &meta.offload),
             Io::Packet(packet) => packet.send(bytes, off, len, &meta.offload),
@@ -33,7 +34,7 @@ impl Port {
             Io::Replay(replay) => replay.send(&bytes[off..off + len], meta, ts_ns),
             Io::Vacant => Err(Cause::Gone),
         });
-        self.count(result, &bytes[off..off + len], &meta.offload, ts_ns, recordings);
+        self.count(result, &bytes[off..off + len], meta, ts_ns, recordings);
     }
 
     /// Counts a frame that was written, or its drop.
@@ -41,7 +42,7 @@ impl Port {
         &mut self,
         result: Result<(), Cause>,
         frame: &[u8],
-        offload: &Offload,
+        meta: &Meta,
         ts_ns: u64,
         recordings: &mut Recordings,
     ) {
@@ -50,13 +51,19 @@ impl Port {
                 self.down = false;
                 self.counters.tx_packets += 1;
                 self.counters.tx_bytes += frame.len() as u64;
-                self.record(recordings, true, frame, offload, ts_ns);
+                if let Some(number) = self.recorded {
+                    recordings.left(number, frame, &meta.offload, meta.serial, ts_ns);
+                }
             }
             Err(cause) => {
                 if matches!(cause, Cause::Down | Cause::Gone) {
                     self.fall();
                 }
                 self.counters.drops.add(cause);
+                if let Some(number) = self.recorded {
+                    let who = Dropper::Port(number);
+                    recordings.dropped(who, cause, frame, &meta.offload, meta.serial, ts_ns);
+                }
             }
         }
     }
@@ -70,16 +77,16 @@ impl Port {
         }
     }
 
-    /// Refuses a frame as [`Port::send`] would before it writes, and counts the drop; true when it may be written.
-    pub(crate) fn admit(&mut self, len: usize, offload: &Offload) -> bool {
+    /// Refuses a frame as [`Port::send`] would before it writes, and counts the drop.
+    pub(crate) fn admit(&mut self, len: usize, offload: &Offload) -> Result<(), Cause> {
         let Err(cause) = self.check(len, offload) else {
-            return true;
+            return Ok(());
         };
         if cause == Cause::Gone {
             self.fall();
         }
         self.counters.drops.add(cause);
-        false
+        Err(cause)
     }
 
     pub(super) fn is_tap(&self) -> bool {
@@ -111,7 +118,7 @@ impl Port {
             Some(Err(errno)) => Err(tap::write_cause(errno)),
         };
         let at = frame.off..frame.off + frame.len;
-        self.count(result, &bytes[at], &frame.offload, frame.ts_ns, recordings);
+        self.count(result, &bytes[at], &frame.meta(), frame.ts_ns, recordings);
     }
 
     /// Writes those of `frames` that are for this port, `number`, and counts them.
@@ -146,7 +153,7 @@ impl Port {
             for one in frames[from..].iter_mut().filter(|p| is_ours(p)).take(sent) {
                 one.is_done = true;
                 let at = one.off..one.off + one.len;
-                self.count(Ok(()), &bytes[at], &one.offload, one.ts_ns, recordings);
+                self.count(Ok(()), &bytes[at], &one.meta(), one.ts_ns, recordings);
             }
         }
     }

@@ -3,6 +3,7 @@
 
 pub mod impair;
 pub mod lan;
+pub mod recording;
 pub mod switch;
 
 use std::time::{Duration, Instant};

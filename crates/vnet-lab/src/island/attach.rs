@@ -106,7 +106,7 @@ impl Network {
 }
 
 impl Live {
-    /// Adds a plugin, a recording or the impairments of a link to an island, which is made for it where there is none.
+    /// Adds a plugin or the impairments of a link to an island, which is made for it where there is none.
     ///
     /// `add` gets the number of the place's port; it works before the first frame comes.
     pub(super) fn enter<T>(
@@ -124,6 +124,7 @@ impl Live {
                     spot.key.clone(),
                     &spot.ports,
                 )?;
+                self.arm_captures(&held);
                 (held, true)
             }
         };
@@ -186,7 +187,7 @@ impl Live {
         }
     }
 
-    /// Removes a plugin, a recording or the impairments of a link from an island, which ends with the last one.
+    /// Removes a plugin or the impairments of a link from an island, which ends with the last one.
     pub(super) fn leave(&mut self, island: &Island, id: UserId) -> Swap {
         self.leave_key(&island.inner.key, id)
     }

@@ -3,7 +3,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use vnet_datapath::{Pipeline, Port, PortInfo, RecordId, StageId};
+use vnet_datapath::{Pipeline, Port, PortInfo, StageId};
 use vnet_netlink::{Change, Into};
 use vnet_packet::Layer;
 use vnet_sandbox::{Lab, Space, Step};
@@ -52,7 +52,7 @@ struct HeldPort {
     _listed: [Listed; 2],
 }
 
-/// A plugin or recording, with the lab end it ends with.
+/// A plugin or impairment, with the lab end it ends with.
 struct User {
     id: UserId,
     lab_end: Option<u32>,
@@ -61,7 +61,6 @@ struct User {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UserId {
     Stage(StageId),
-    Recording(RecordId),
     /// The impairments of a link, by the number of its first interface.
     Line(u32),
 }
@@ -348,18 +347,12 @@ impl HeldPort {
     }
 }
 
-/// Keeps the last numbers of a stage, or what a recording holds, and takes it off.
+/// Keeps the last numbers of a stage, and takes it off.
 fn keep(island: &IslandInner, id: UserId) {
     let kept = match id {
         UserId::Stage(id) => island
             .with_pipeline(|pipeline| pipeline.detach(id))
             .map(|stats| stats.map(|stats| island.keep(id, stats))),
-        UserId::Recording(id) => island
-            .with_pipeline(|pipeline| pipeline.stop_record(id))
-            .map(|recorded| {
-                island.keep_recording(id, recorded.map_err(|error| error.to_string()));
-                Ok(())
-            }),
         // They end with their link.
         UserId::Line(_) => return,
     };

@@ -3,21 +3,19 @@
 mod attach;
 mod held;
 mod line;
-mod recording;
 mod spot;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use vnet_datapath::{Pipeline, RecordId, Recorded, StageId};
+use vnet_datapath::{Pipeline, StageId};
 use vnet_runtime::StageStats;
 
 use crate::error::LabError;
 pub use attach::{Fit, Swap};
 pub(crate) use held::Held;
-pub use recording::Recording;
 pub use spot::At;
-pub(crate) use spot::{Key, ports_of};
+pub(crate) use spot::{Key, Spot, ports_of};
 
 /// A link between two nodes, or a switch with all its links, while the engine carries its frames.
 ///
@@ -36,8 +34,6 @@ pub(crate) struct IslandInner {
     pipeline: RwLock<Option<Pipeline>>,
     /// Last numbers of stages that are off.
     stages: Mutex<HashMap<StageId, StageStats>>,
-    /// What recordings that ended with their link hold, or why they are incomplete.
-    recordings: Mutex<HashMap<RecordId, Result<Recorded, String>>>,
 }
 
 impl Island {
@@ -102,7 +98,6 @@ impl IslandInner {
             born: std::process::id(),
             pipeline: RwLock::new(Some(pipeline)),
             stages: Mutex::default(),
-            recordings: Mutex::default(),
         })
     }
 
@@ -114,10 +109,6 @@ impl IslandInner {
                 what: format!("the engine's part of {}", self.key),
             }),
         }
-    }
-
-    fn is_ours(&self) -> bool {
-        self.born == std::process::id()
     }
 
     /// Takes the pipeline out, once nobody uses it.
@@ -134,14 +125,6 @@ impl IslandInner {
 
     fn keep(&self, id: StageId, stats: StageStats) {
         lock(&self.stages).insert(id, stats);
-    }
-
-    fn kept_recording(&self, id: RecordId) -> Option<Result<Recorded, String>> {
-        lock(&self.recordings).get(&id).cloned()
-    }
-
-    fn keep_recording(&self, id: RecordId, recorded: Result<Recorded, String>) {
-        lock(&self.recordings).insert(id, recorded);
     }
 }
 

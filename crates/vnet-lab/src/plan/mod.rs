@@ -12,7 +12,7 @@ use vnet_topology::{Resolved, Spec};
 
 use crate::ground::Ground;
 use crate::numbers::Numbers;
-pub(crate) use link::{lab_ends, mtu, switch_ports};
+pub(crate) use link::{lab_ends, mtu, node_ends, switch_ports};
 
 /// Steps in order, each with the declaration it belongs to.
 #[derive(Debug, Default)]

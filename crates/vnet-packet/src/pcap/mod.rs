@@ -34,4 +34,4 @@ mod writer;
 pub use error::CaptureError;
 pub use linktype::Linktype;
 pub use reader::{Reader, Record};
-pub use writer::{Crossing, Direction, Writer};
+pub use writer::{Crossing, Direction, Statistics, Writer};

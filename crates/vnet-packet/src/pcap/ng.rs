@@ -29,6 +29,10 @@ pub(super) mod option {
     pub const COMMENT: u16 = 1;
     pub const SECTION_USER_APPLICATION: u16 = 4;
     pub const INTERFACE_NAME: u16 = 2;
+    pub const INTERFACE_DESCRIPTION: u16 = 3;
+    pub const STATISTICS_RECEIVED: u16 = 4;
+    pub const STATISTICS_DROPPED: u16 = 5;
+    pub const PACKET_ID: u16 = 5;
     pub const PACKET_FLAGS: u16 = 2;
     pub const INTERFACE_RESOLUTION: u16 = 9;
     pub const INTERFACE_OFFSET: u16 = 14;
@@ -231,8 +235,14 @@ impl Section {
     }
 
     fn comment(&self, from: usize) -> Option<String> {
-        let (_, text) = self.options(from).find(|&(code, _)| code == option::COMMENT)?;
-        Some(String::from_utf8_lossy(text).into_owned())
+        let comments = self.options(from).filter(|&(code, _)| code == option::COMMENT);
+        comments.fold(None, |all: Option<String>, (_, text)| {
+            let text = String::from_utf8_lossy(text);
+            Some(match all {
+                Some(all) => all + "\n" + &text,
+                None => text.into_owned(),
+            })
+        })
     }
 
     /// Iterates over the options that start `from` bytes into the body; one that is cut off ends

@@ -24,7 +24,7 @@ pub struct Record {
     pub interface: u32,
     /// What the frame starts with.
     pub linktype: Linktype,
-    /// The packet's first comment.
+    /// The packet's comments, each on a line of its own.
     pub comment: Option<String>,
 }
 

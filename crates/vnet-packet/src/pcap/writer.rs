@@ -23,6 +23,23 @@ pub struct Crossing {
     pub interface: u32,
     /// Which way, where that is known; pcap has no place for it.
     pub direction: Option<Direction>,
+    /// The number that all records of one packet share; 0 where it has none. pcap has no place for it.
+    pub packet: u64,
+}
+
+/// What is said of an interface after its last frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics<'a> {
+    /// Number of the file's interface.
+    pub interface: u32,
+    /// When, in nanoseconds since 1970.
+    pub ts_ns: u64,
+    /// How many frames came for the file.
+    pub received: Option<u64>,
+    /// How many of these it has not.
+    pub dropped: Option<u64>,
+    /// What else is to be said.
+    pub comment: Option<&'a str>,
 }
 
 const PCAP_MAGIC_NS: u32 = 0xa1b2_3c4d;
@@ -58,6 +75,16 @@ impl<W: Write> Writer<W> {
         snaplen: u32,
         interface: &str,
     ) -> Result<Writer<W>, CaptureError> {
+        let mut writer = Self::section(out, snaplen)?;
+        writer.add_interface(linktype, interface)?;
+        Ok(writer)
+    }
+
+    /// Starts a pcapng file of one section, whose interfaces are added before their first frames.
+    ///
+    /// # Errors
+    /// [`CaptureError`] where the writer refuses.
+    pub fn section(out: W, snaplen: u32) -> Result<Writer<W>, CaptureError> {
         let mut writer = Writer {
             out,
             format: Format::Ng,
@@ -78,7 +105,6 @@ impl<W: Write> Writer<W> {
             )?;
             put_option(body, option::END, b"", "the end of options")
         })?;
-        writer.add_interface(linktype, interface)?;
         Ok(writer)
     }
 
@@ -87,6 +113,19 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// [`CaptureError`] where the writer refuses, or the name is longer than 65,535 bytes.
     pub fn add_interface(&mut self, linktype: Linktype, name: &str) -> Result<u32, CaptureError> {
+        self.describe_interface(linktype, name, "")
+    }
+
+    /// Adds an interface with words on what it is, as [`add_interface`](Writer::add_interface) does.
+    ///
+    /// # Errors
+    /// As [`add_interface`](Writer::add_interface).
+    pub fn describe_interface(
+        &mut self,
+        linktype: Linktype,
+        name: &str,
+        description: &str,
+    ) -> Result<u32, CaptureError> {
         if self.format == Format::Classic {
             return Ok(0);
         }
@@ -103,6 +142,14 @@ impl<W: Write> Writer<W> {
                     "the interface's name",
                 )?;
             }
+            if !description.is_empty() {
+                put_option(
+                    body,
+                    option::INTERFACE_DESCRIPTION,
+                    description.as_bytes(),
+                    "the interface's description",
+                )?;
+            }
             let unit = [Resolution::NANOSECONDS.unit];
             put_option(body, option::INTERFACE_RESOLUTION, &unit, "the resolution")?;
             put_option(body, option::END, b"", "the end of options")
@@ -111,20 +158,29 @@ impl<W: Write> Writer<W> {
         Ok(self.interfaces - 1)
     }
 
-    /// Writes what is to be said of an interface after its last frame, as the comment of its statistics; a pcap file has no
-    /// place for it.
+    /// Writes what is to be said of an interface after its last frame; a pcap file has no place for it.
     ///
     /// # Errors
     /// [`CaptureError`] where the writer refuses, or the comment is longer than 65,535 bytes.
-    pub fn comment_on(&mut self, interface: u32, ts_ns: u64, comment: &str) -> Result<(), CaptureError> {
+    pub fn end_interface(&mut self, said: &Statistics<'_>) -> Result<(), CaptureError> {
         if self.format == Format::Classic {
             return Ok(());
         }
         self.block(block::INTERFACE_STATISTICS, |body| {
-            body.extend(interface.to_le_bytes());
-            body.extend(((ts_ns >> 32) as u32).to_le_bytes());
-            body.extend((ts_ns as u32).to_le_bytes());
-            put_option(body, option::COMMENT, comment.as_bytes(), "a comment")?;
+            body.extend(said.interface.to_le_bytes());
+            body.extend(((said.ts_ns >> 32) as u32).to_le_bytes());
+            body.extend((said.ts_ns as u32).to_le_bytes());
+            if let Some(comment) = said.comment {
+                put_option(body, option::COMMENT, comment.as_bytes(), "a comment")?;
+            }
+            for (code, count) in [
+                (option::STATISTICS_RECEIVED, said.received),
+                (option::STATISTICS_DROPPED, said.dropped),
+            ] {
+                if let Some(count) = count {
+                    put_option(body, code, &count.to_le_bytes(), "a count")?;
+                }
+            }
             put_option(body, option::END, b"", "the end of options")
         })
     }
@@ -177,7 +233,7 @@ impl<W: Write> Writer<W> {
         self.write_at(Crossing::default(), ts_ns, frame, orig_len, comment)
     }
 
-    /// Writes a frame of one of several interfaces, as [`write`](Writer::write) does.
+    /// Writes a frame of one of several interfaces, as [`write`](Writer::write) does, each line of the comment as one of its own.
     ///
     /// # Errors
     /// As [`write`](Writer::write).
@@ -210,6 +266,11 @@ impl<W: Write> Writer<W> {
     /// [`CaptureError::Write`] where it refuses.
     pub fn flush(&mut self) -> Result<(), CaptureError> {
         self.out.flush().map_err(|source| CaptureError::Write { source })
+    }
+
+    /// Returns the writer below.
+    pub fn get_ref(&self) -> &W {
+        &self.out
     }
 
     /// Flushes and gives the writer below back.
@@ -251,8 +312,8 @@ impl<W: Write> Writer<W> {
             body.extend((data.len() as u32).to_le_bytes());
             body.extend(whole.to_le_bytes());
             put_padded(body, data);
-            if let Some(text) = comment {
-                put_option(body, option::COMMENT, text.as_bytes(), "a comment")?;
+            for line in comment.into_iter().flat_map(str::lines) {
+                put_option(body, option::COMMENT, line.as_bytes(), "a comment")?;
             }
             if let Some(direction) = at.direction {
                 let flags: u32 = match direction {
@@ -261,7 +322,15 @@ impl<W: Write> Writer<W> {
                 };
                 put_option(body, option::PACKET_FLAGS, &flags.to_le_bytes(), "the flags")?;
             }
-            if comment.is_some() || at.direction.is_some() {
+            if at.packet != 0 {
+                put_option(
+                    body,
+                    option::PACKET_ID,
+                    &at.packet.to_le_bytes(),
+                    "the packet's number",
+                )?;
+            }
+            if comment.is_some() || at.direction.is_some() || at.packet != 0 {
                 put_option(body, option::END, b"", "the end of options")?;
             }
             Ok(())

@@ -6,6 +6,7 @@
 
 mod carrier;
 mod recv;
+mod ring;
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -15,6 +16,7 @@ use rustix::net::{sendmsg, socket_with, sockopt};
 
 use recv::Arrays;
 pub use recv::{BATCH, RecvSlot};
+pub use ring::{PacketRing, RingOptions, Seen, Shown};
 
 use crate::error::last_errno;
 use crate::{SysError, VnetHdr};

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use vnet_datapath::{Place, StageId};
+use vnet_datapath::{Place, Recorder, StageId};
 use vnet_packet::Layer;
 
 use super::line::SLICE;
@@ -13,7 +13,7 @@ use super::{Device, Line};
 use crate::attachment::{Attachment, AttachmentInner, Begun, Owner};
 use crate::error::Error;
 use crate::plugin::{Direction, Plugin};
-use crate::recording::Recording;
+use crate::recording::{self, Output, RecordOptions, Recording};
 use crate::wire::Wire;
 
 /// One frame or packet, and when the engine saw it.
@@ -116,8 +116,19 @@ impl Device {
     /// # Errors
     /// [`Error::System`] when the file cannot be made.
     pub fn record(&self, path: &Path) -> Result<Recording, Error> {
-        self.on_pipeline(|pipeline, port| Ok(pipeline.record(port, path)?))?;
-        Ok(Recording::new(self.clone(), path.to_owned()))
+        self.capture(Output::File(path.to_owned()), RecordOptions::default())
+    }
+
+    /// Copies every frame that enters or leaves to a capture, until that is stopped or the device closed.
+    ///
+    /// # Errors
+    /// As [`Device::record`].
+    pub fn capture(&self, output: Output, options: RecordOptions) -> Result<Recording, Error> {
+        let path = recording::path_of(&output);
+        let recorder = Recorder::start(output, options)?;
+        let id = self.on_pipeline(|pipeline, port| Ok(pipeline.record(port, &recorder)?))?;
+        recorder.seal();
+        Ok(Recording::of_device(self.clone(), recorder, id, path))
     }
 
     /// Closes the wire that has this device's port, if one has.

@@ -1,7 +1,5 @@
 //! A link of a network.
 
-use std::path::Path;
-
 use vnet_impair::Impairment;
 use vnet_lab::LinkState;
 use vnet_topology::{Changes, Event, LinkSpec, NodeKind};
@@ -10,7 +8,7 @@ use super::{Network, place};
 use crate::attachment::Attachment;
 use crate::error::Error;
 use crate::plugin::{Direction, Plugin};
-use crate::recording::Recording;
+use crate::recording::{Output, RecordOptions, Recording};
 
 /// A link between two nodes. The kernel moves its frames until a plugin or capture is on it, then the engine does; the nodes
 /// notice neither change.
@@ -132,13 +130,13 @@ impl Link {
         )
     }
 
-    /// Writes every frame of both directions to a pcapng file until the recording is stopped. Starts the network.
+    /// Copies every frame of both directions to a capture until that is stopped. Starts the network.
     ///
     /// # Errors
     /// [`Error::System`] when the file cannot be made.
-    pub fn record(&self, path: &Path) -> Result<Recording, Error> {
-        self.network.live()?;
-        place::record(&self.network, &place::link(&self.name), path)
+    pub fn capture(&self, output: Output, options: RecordOptions) -> Result<Recording, Error> {
+        let what = vnet_lab::Captured::At(place::link(&self.name));
+        place::capture(&self.network, &what, output, options)
     }
 
     /// Takes it out of the network.

@@ -4,6 +4,7 @@ mod begin;
 mod configure;
 mod declare;
 mod file;
+mod filter;
 mod link;
 mod measure;
 mod node;
@@ -24,6 +25,7 @@ use vnet_sandbox::{LabEntry, labs};
 use vnet_topology::Spec;
 
 pub use declare::{LinkOptions, NodeOptions, nanoseconds, pools, routing};
+pub use filter::capture_filter;
 pub use link::Link;
 pub use node::Node;
 pub(crate) use place::words;

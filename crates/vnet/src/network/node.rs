@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 
 use vnet_netlink::Cidr;
 use vnet_sandbox::SocketSpec;
@@ -14,7 +13,7 @@ use crate::attachment::Attachment;
 use crate::error::Error;
 use crate::netns::Netns;
 use crate::plugin::{Direction, Plugin};
-use crate::recording::Recording;
+use crate::recording::{Output, RecordOptions, Recording};
 
 /// A node of a network. Its first use starts the network. A switch runs nothing in this version: what needs a place to run
 /// is [`Error::Unsupported`] there.
@@ -122,13 +121,22 @@ impl Node {
         place::attach(&self.network, &at, plugin, direction, position)
     }
 
-    /// Writes every frame of an interface (`None`: the only one), or of all ports of a switch, to a pcapng file.
+    /// Copies the frames of its interfaces, all but loopback or those that are named, or of all ports of a switch, to a
+    /// capture.
     ///
     /// # Errors
-    /// [`Error::System`] when the file cannot be made; as [`Node::attach`].
-    pub fn record(&self, interface: Option<&str>, path: &Path) -> Result<Recording, Error> {
-        let at = self.at(interface)?;
-        place::record(&self.network, &at, path)
+    /// [`Error::System`] when the file cannot be made, [`Error::NotFound`] for an interface that it has not.
+    pub fn capture(
+        &self,
+        interfaces: Option<Vec<String>>,
+        output: Output,
+        options: RecordOptions,
+    ) -> Result<Recording, Error> {
+        let what = vnet_lab::Captured::Node {
+            node: self.name.clone(),
+            interfaces,
+        };
+        place::capture(&self.network, &what, output, options)
     }
 
     fn at(&self, interface: Option<&str>) -> Result<vnet_lab::At, Error> {

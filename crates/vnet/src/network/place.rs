@@ -1,15 +1,14 @@
 //! Plugins and captures on links, node interfaces and switches.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use vnet_lab::At;
+use vnet_lab::{At, Captured};
 
 use super::Network;
 use crate::attachment::{Attachment, AttachmentInner, Begun, Owner};
 use crate::error::Error;
 use crate::plugin::{Direction, Plugin};
-use crate::recording::Recording;
+use crate::recording::{Output, RecordOptions, Recording};
 
 pub(super) fn link(name: &str) -> At {
     At::Link(name.to_owned())
@@ -71,8 +70,23 @@ impl Network {
     }
 }
 
-/// Begins a capture somewhere in a lab that runs.
-pub(super) fn record(network: &Network, at: &At, path: &Path) -> Result<Recording, Error> {
-    let recording = network.ours()?.record(at, path)?;
+/// Begins a capture in a lab, which starts if need be.
+pub(super) fn capture(
+    network: &Network,
+    what: &Captured,
+    output: Output,
+    options: RecordOptions,
+) -> Result<Recording, Error> {
+    let recording = network.live()?.record(what, output, options)?;
     Ok(Recording::of_network(network, recording))
+}
+
+impl Network {
+    /// Copies the frames of all hosts, routers and switches to a capture until that is stopped. Starts it.
+    ///
+    /// # Errors
+    /// [`Error::System`] when the file cannot be made.
+    pub fn capture(&self, output: Output, options: RecordOptions) -> Result<Recording, Error> {
+        capture(self, &Captured::Network, output, options)
+    }
 }

@@ -1,0 +1,20 @@
+//! Recordings: what passes, and what becomes of it, in capture files.
+
+mod hub;
+mod options;
+mod output;
+mod recorder;
+mod recording;
+mod scope;
+mod sheet;
+mod source;
+mod witness;
+mod words;
+mod writer;
+
+pub use options::{Filter, Output, RecordOptions, Recorded, Rotate};
+pub use recorder::{Recorder, Tapped};
+pub(crate) use recording::Recording;
+pub use scope::{RecordId, Scope, ScopePort};
+pub(crate) use witness::{Recordings, Stay};
+pub(crate) use words::{Dropper, fate};

@@ -1,0 +1,197 @@
+//! The handle of a recording.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use rustix::event::{EventfdFlags, eventfd};
+use vnet_packet::Layer;
+use vnet_sys::{PacketRing, RingOptions, Shown};
+
+use super::hub::Hub;
+use super::options::{Output, RecordOptions, Recorded};
+use super::sheet::Sheet;
+use super::source::Source;
+use super::writer::Scribe;
+use crate::capture::refuse;
+use crate::error::EngineError;
+
+/// Bytes of all the rings of one recording together, and the least and most of one.
+const RINGS: usize = 64 << 20;
+const RING_LEAST: usize = 256 << 10;
+const RING_MOST: usize = 16 << 20;
+
+/// After how many milliseconds the kernel hands over frames that do not fill a block.
+const RETIRE_MS: u32 = 10;
+
+/// Copies frames of any number of sources to one file or stream, in the order of their times, from a thread of its own.
+///
+/// Sources are ports of pipelines ([`Pipeline::record`](crate::Pipeline::record)) and interfaces of network namespaces
+/// ([`Recorder::add_socket`]). Dropping it ends the recording.
+pub struct Recorder {
+    hub: Arc<Hub>,
+    options: RecordOptions,
+    /// For messages.
+    path: PathBuf,
+    /// The process its writer runs in: a forked child has none.
+    born: u32,
+    state: Mutex<State>,
+}
+
+/// An interface that a socket records.
+#[derive(Clone, Copy, Debug)]
+pub struct Tapped<'a> {
+    /// The interface of the file.
+    pub name: &'a str,
+    /// The same in words.
+    pub description: &'a str,
+    /// What its frames begin with.
+    pub layer: Layer,
+    /// Which frames are recorded.
+    pub shown: Shown,
+    /// The socket is at the far side of the interface: what goes out there comes in here.
+    pub is_far: bool,
+}
+
+enum State {
+    Runs(JoinHandle<Result<Recorded, String>>),
+    Ended(Result<Recorded, String>),
+}
+
+impl Recorder {
+    /// Creates the file and starts its writer.
+    ///
+    /// # Errors
+    /// [`EngineError::Capture`].
+    pub fn start(output: Output, options: RecordOptions) -> Result<Self, EngineError> {
+        let path = match &output {
+            Output::File(path) => path.clone(),
+            Output::Stream(_) => PathBuf::from("-"),
+        };
+        let is_single = path.extension().is_some_and(|e| e == "pcap");
+        if is_single && (options.stages || options.dropped) {
+            return Err(refuse(
+                &path,
+                "a .pcap file has no place for what became of frames; name it .pcapng",
+            ));
+        }
+        let ready = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)
+            .map_err(|e| refuse(&path, format!("cannot make an event descriptor: {e}")))?;
+        let hub = Arc::new(Hub::new(ready, is_single));
+        let sheet = Sheet::new(output, &options, &hub)?;
+        let scribe = Scribe::new(Arc::clone(&hub), sheet, options.filter.clone());
+        let writer = std::thread::Builder::new()
+            .name("vnet-record".into())
+            .spawn(move || scribe.run())
+            .map_err(|e| refuse(&path, format!("cannot start its writer: {e}")))?;
+        Ok(Self {
+            hub,
+            options,
+            path,
+            born: std::process::id(),
+            state: Mutex::new(State::Runs(writer)),
+        })
+    }
+
+    /// Returns what it takes.
+    #[must_use]
+    pub fn options(&self) -> &RecordOptions {
+        &self.options
+    }
+
+    /// Records an interface by a packet socket of protocol 0 in its namespace, one of `of` in all; armed when this returns.
+    ///
+    /// # Errors
+    /// [`EngineError::Capture`].
+    pub fn add_socket(
+        &self,
+        fd: OwnedFd,
+        ifindex: u32,
+        what: &Tapped<'_>,
+        of: usize,
+    ) -> Result<(), EngineError> {
+        let interface = self.interface(what.name, what.description, what.layer)?;
+        let options = RingOptions {
+            bytes: (RINGS / of.max(1)).clamp(RING_LEAST, RING_MOST),
+            retire_ms: RETIRE_MS,
+            shown: what.shown,
+        };
+        let ring = PacketRing::arm(fd, ifindex, options)
+            .map_err(|e| refuse(&self.path, format!("cannot record {}: {e}", what.name)))?;
+        self.hub.inbox().rings.push((interface, what.is_far, ring));
+        self.hub.wake();
+        Ok(())
+    }
+
+    pub(crate) fn source(&self) -> Source {
+        Source::new(&self.hub)
+    }
+
+    pub(crate) fn interface(&self, name: &str, description: &str, layer: Layer) -> Result<u16, EngineError> {
+        self.hub.interface(name, description, layer).ok_or_else(|| {
+            let why = match self.hub.is_single {
+                true => "a .pcap file cannot tell ports apart; name it .pcapng",
+                false => "it has more interfaces than a file can have",
+            };
+            refuse(&self.path, why)
+        })
+    }
+
+    /// Says that no source comes any more: the recording ends by itself after the last one.
+    pub fn seal(&self) {
+        self.hub.inbox().is_sealed = true;
+        self.hub.wake();
+    }
+
+    /// Tells whether the recording has ended, also by itself.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.hub.ended.load(Ordering::Acquire)
+    }
+
+    /// Writes what came before this call, completes the file and says what it holds. Doing it again returns the same.
+    ///
+    /// # Errors
+    /// [`EngineError::Capture`] when not all could be written.
+    pub fn finish(&self) -> Result<Recorded, EngineError> {
+        if self.born != std::process::id() {
+            return Err(refuse(
+                &self.path,
+                "it belongs to the process that this one was forked from",
+            ));
+        }
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.hub.stop.store(true, Ordering::Release);
+        self.hub.wake();
+        let before = std::mem::replace(&mut *state, State::Ended(Ok(Recorded::default())));
+        let ended = match before {
+            State::Runs(writer) => writer
+                .join()
+                .unwrap_or_else(|_| Err("its writer panicked".into())),
+            State::Ended(ended) => ended,
+        };
+        *state = State::Ended(ended.clone());
+        ended.map_err(|why| refuse(&self.path, why))
+    }
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recorder")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        if self.born != std::process::id() {
+            return;
+        }
+        if let Err(why) = self.finish() {
+            tracing::error!(target: "vnet::engine", path = %self.path.display(), %why, "the recording is incomplete");
+        }
+    }
+}

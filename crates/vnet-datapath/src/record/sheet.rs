@@ -1,0 +1,288 @@
+//! The file at hand, and the next.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use vnet_packet::Layer;
+use vnet_packet::pcap::{CaptureError, Crossing, Linktype, Statistics, Writer};
+
+use super::hub::{Hub, Interface};
+use super::options::{Output, RecordOptions, Rotate};
+use super::output::Out;
+use crate::capture::{SNAPLEN, refuse};
+use crate::error::EngineError;
+
+/// What a recording is written on: one file, several in a row, or a stream.
+pub(crate) struct Sheet {
+    path: Option<PathBuf>,
+    hub: Arc<Hub>,
+    options: RecordOptions,
+    /// Made, but without a header before the first interface is known.
+    blank: Option<Out>,
+    out: Option<Writer<Out>>,
+    counts: Vec<Count>,
+    begun: Instant,
+    number: u32,
+    files: VecDeque<PathBuf>,
+    pub frames: u64,
+    /// The last frame of a file may get a comment, and nobody knows which it is before the end.
+    last: Option<Last>,
+}
+
+/// What was written of an interface.
+#[derive(Clone, Copy, Default)]
+struct Count {
+    /// Whether the file at hand knows the interface.
+    is_known: bool,
+    received: u64,
+    last_ns: u64,
+}
+
+/// One frame as it is written.
+pub(crate) struct Last {
+    pub at: Crossing,
+    pub ts_ns: u64,
+    pub frame: Vec<u8>,
+    pub wire_len: u32,
+    pub comment: String,
+}
+
+impl Sheet {
+    pub(crate) fn new(output: Output, options: &RecordOptions, hub: &Arc<Hub>) -> Result<Self, EngineError> {
+        let mut sheet = Self {
+            path: None,
+            hub: Arc::clone(hub),
+            options: options.clone(),
+            blank: None,
+            out: None,
+            counts: Vec::new(),
+            begun: Instant::now(),
+            number: 0,
+            files: VecDeque::new(),
+            frames: 0,
+            last: None,
+        };
+        match output {
+            Output::File(path) => {
+                sheet.path = Some(path.clone());
+                sheet.open(&path)?;
+            }
+            Output::Stream(fd) => sheet.stream(fd),
+        }
+        Ok(sheet)
+    }
+
+    fn stream(&mut self, fd: OwnedFd) {
+        self.blank = Some(Out::stream(fd, Arc::clone(&self.hub)));
+    }
+
+    /// Begins the next file of a name.
+    fn open(&mut self, path: &Path) -> Result<(), EngineError> {
+        self.number += 1;
+        let path = match self.options.rotate {
+            Some(_) => numbered(path, self.number),
+            None => path.to_owned(),
+        };
+        let file = File::create(&path).map_err(|e| refuse(&path, format!("cannot create it: {e}")))?;
+        self.blank = Some(Out::file(file));
+        self.begun = Instant::now();
+        self.files.push_back(path);
+        while self
+            .options
+            .keep
+            .is_some_and(|keep| self.files.len() > keep.max(1))
+        {
+            if let Some(oldest) = self.files.pop_front() {
+                let _ = std::fs::remove_file(oldest);
+            }
+        }
+        self.counts.iter_mut().for_each(|count| count.is_known = false);
+        Ok(())
+    }
+
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        self.files.iter().cloned().collect()
+    }
+
+    /// Counts a frame that came on an interface, whether it is written or not.
+    pub(crate) fn received(&mut self, interface: u16, frames: u64) {
+        self.count(interface.into()).received += frames;
+    }
+
+    fn count(&mut self, interface: usize) -> &mut Count {
+        if self.counts.len() <= interface {
+            self.counts.resize(interface + 1, Count::default());
+        }
+        &mut self.counts[interface]
+    }
+
+    /// Writes a frame.
+    pub(crate) fn write(
+        &mut self,
+        at: Crossing,
+        ts_ns: u64,
+        frame: &[u8],
+        wire_len: u32,
+        comment: &str,
+    ) -> Result<(), CaptureError> {
+        let count = self.count(at.interface as usize);
+        // Two sources of one interface may be a moment apart.
+        let ts_ns = ts_ns.max(count.last_ns);
+        count.last_ns = ts_ns;
+        if self.path.is_none() {
+            return self.put(at, ts_ns, frame, wire_len, comment);
+        }
+        let mut last = self.last.take().unwrap_or_else(|| Last {
+            at,
+            ts_ns,
+            frame: Vec::new(),
+            wire_len,
+            comment: String::new(),
+        });
+        if !last.frame.is_empty() {
+            self.put(last.at, last.ts_ns, &last.frame, last.wire_len, &last.comment)?;
+        }
+        (last.at, last.ts_ns, last.wire_len) = (at, ts_ns, wire_len);
+        last.frame.clear();
+        last.frame.extend_from_slice(frame);
+        last.comment.clear();
+        last.comment.push_str(comment);
+        self.last = Some(last);
+        Ok(())
+    }
+
+    fn put(
+        &mut self,
+        at: Crossing,
+        ts_ns: u64,
+        frame: &[u8],
+        wire_len: u32,
+        comment: &str,
+    ) -> Result<(), CaptureError> {
+        if self.is_over() {
+            self.turn_over()?;
+        }
+        self.describe()?;
+        let Some(out) = &mut self.out else { return Ok(()) };
+        let comment = (!comment.is_empty()).then_some(comment);
+        out.write_at(at, ts_ns, frame, wire_len, comment)?;
+        self.frames += 1;
+        Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        if self.path.is_none() {
+            return false;
+        }
+        match (self.options.rotate, &self.out) {
+            (Some(Rotate::Bytes(most)), Some(out)) => out.get_ref().bytes >= most,
+            (Some(Rotate::Every(time)), Some(_)) => self.begun.elapsed() >= time,
+            _ => false,
+        }
+    }
+
+    /// Ends the file at hand and begins the next.
+    fn turn_over(&mut self) -> Result<(), CaptureError> {
+        self.close()?;
+        let Some(path) = self.path.clone() else {
+            return Ok(());
+        };
+        self.open(&path).map_err(|error| CaptureError::Write {
+            source: std::io::Error::other(error.to_string()),
+        })
+    }
+
+    /// Says which interfaces there are, to the file at hand.
+    fn describe(&mut self) -> Result<(), CaptureError> {
+        let known = self.counts.iter().take_while(|count| count.is_known).count();
+        let hub = Arc::clone(&self.hub);
+        let interfaces = hub.interfaces();
+        if known >= interfaces.list.len() {
+            return Ok(());
+        }
+        if let (Some(blank), Some(first)) = (self.blank.take(), interfaces.list.first()) {
+            let snaplen = self.options.snaplen.unwrap_or(SNAPLEN);
+            self.out = Some(if self.hub.is_single {
+                Writer::pcap(blank, linktype(first.layer), snaplen)?
+            } else {
+                Writer::section(blank, snaplen)?
+            });
+        }
+        for (number, interface) in interfaces.list.iter().enumerate().skip(known) {
+            if let Some(out) = &mut self.out {
+                out.describe_interface(linktype(interface.layer), &interface.name, &interface.description)?;
+            }
+            self.count(number).is_known = true;
+        }
+        Ok(())
+    }
+
+    /// Has everything written so far reach the reader.
+    pub(crate) fn flush(&mut self) -> Result<(), CaptureError> {
+        // A reader of a stream learns the interfaces at once.
+        self.describe()?;
+        self.out.as_mut().map_or(Ok(()), Writer::flush)
+    }
+
+    /// Writes how the interfaces fared and ends the file at hand.
+    fn close(&mut self) -> Result<(), CaptureError> {
+        self.describe()?;
+        let hub = Arc::clone(&self.hub);
+        let interfaces = hub.interfaces();
+        let Some(mut out) = self.out.take() else {
+            return Ok(());
+        };
+        for (number, interface) in interfaces.list.iter().enumerate() {
+            let count = self.counts.get(number).copied().unwrap_or_default();
+            let note = interface.note.as_ref();
+            out.end_interface(&Statistics {
+                interface: number as u32,
+                ts_ns: note.map_or(0, |(ts_ns, _)| *ts_ns).max(count.last_ns),
+                received: Some(count.received + interface.lost),
+                dropped: Some(interface.lost),
+                comment: note.map(|(_, text)| text.as_str()),
+            })?;
+        }
+        out.flush()
+    }
+
+    /// Ends the recording.
+    pub(crate) fn finish(&mut self) -> Result<(), CaptureError> {
+        if let Some(mut last) = self.last.take().filter(|last| !last.frame.is_empty()) {
+            let note = |interfaces: &[Interface]| {
+                let interface = interfaces.get(last.at.interface as usize)?;
+                interface.note.as_ref().map(|(_, text)| text.clone())
+            };
+            if let Some(text) = note(&self.hub.interfaces().list) {
+                if !last.comment.is_empty() {
+                    last.comment.push('\n');
+                }
+                last.comment.push_str(&text);
+            }
+            self.put(last.at, last.ts_ns, &last.frame, last.wire_len, &last.comment)?;
+        }
+        self.close()
+    }
+}
+
+fn linktype(layer: Layer) -> Linktype {
+    match layer {
+        Layer::L2 => Linktype::ETHERNET,
+        Layer::L3 => Linktype::RAW,
+    }
+}
+
+/// Puts a number between the stem and the extension of a name.
+fn numbered(path: &Path, number: u32) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let extension = path.extension().unwrap_or_default().to_string_lossy();
+    let name = match extension.is_empty() {
+        true => format!("{stem}_{number:05}"),
+        false => format!("{stem}_{number:05}.{extension}"),
+    };
+    path.with_file_name(name)
+}
