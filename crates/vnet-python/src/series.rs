@@ -99,8 +99,11 @@ impl Series {
     }
 }
 
+/// What a column of texts has of a row.
+type Text = fn(&Row) -> Option<&str>;
+
 fn columns(rows: &[Row]) -> Column {
-    let names: Vec<(&CStr, fn(&Row) -> Option<&str>)> = vec![
+    let names: [(&CStr, Text); 7] = [
         (c"kind", |row| Some(&row.kind)),
         (c"node", |row| row.node.as_deref()),
         (c"interface", |row| row.interface.as_deref()),

@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn a_line_of_the_kernel_is_two_rows() {
         let line = "  eth0:    1234      10    1    2    0     0          0         0     5678      20    0    3    0     0       0          0";
-        let [rx, tx] = counters(line).unwrap();
+        let [rx, tx] = counters(line).expect("two rows");
         assert_eq!((rx.frames, rx.bytes, rx.drops), (10, 1234, 3));
         assert_eq!((tx.frames, tx.bytes, tx.drops), (20, 5678, 3));
         assert!(counters("Inter-|   Receive").is_none());

@@ -200,22 +200,22 @@ mod tests {
         let rows: Vec<Row> = (0..5_000).map(row).collect();
         let told = rows.clone();
         let (pid, name) = (std::process::id(), "door-test");
-        let door = NumbersDoor::open(pid, name, move || Ok(told.clone())).unwrap();
+        let door = NumbersDoor::open(pid, name, move || Ok(told.clone())).expect("a free name");
         let entry = NumbersEntry {
             name: name.into(),
             pid,
         };
         assert!(numbers_entries().contains(&entry));
-        assert_eq!(entry.rows().unwrap(), rows);
+        assert_eq!(entry.rows().expect("an answer"), rows);
         drop(door);
-        let gone = std::iter::repeat_with(|| entry.rows()).take(1_000);
-        assert!(gone.map(|rows| rows.is_err()).any(|gone| gone));
+        let mut asked = std::iter::repeat_with(|| entry.rows()).take(1_000);
+        assert!(asked.any(|rows| rows.is_err()));
     }
 
     #[test]
     fn only_a_listening_socket_of_this_user_counts() {
         let line = |name: &str| format!("0: 00000002 00000000 00010000 0005 01 4711 {name}");
-        let found = entry(&line("@vnet-owner/1000/17/tap0"), 1000).unwrap();
+        let found = entry(&line("@vnet-owner/1000/17/tap0"), 1000).expect("a listener");
         assert_eq!((found.name.as_str(), found.pid), ("tap0", 17));
         for other in [
             "@vnet/1000/17/lab",
