@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draw the ten networks of docs/notebooks.md again: ``python docs/images/draw.py``, with vnet installed."""
+"""Draw the networks of docs/notebooks.md and the walk of docs/walks.md again: python docs/images/draw.py, with vnet installed."""
 
 from __future__ import annotations
 
@@ -128,7 +128,20 @@ def picture(declare: Callable[[vnet.Network], None]) -> str:
     return net.graph("svg")
 
 
+def walk() -> str:
+    """Return the SVG of a ping's walk through a translation and a slow line, for docs/walks.md."""
+    with vnet.Network(seed=7, ipv6=False) as net:
+        home, s1, r1, web = net.host("home"), net.switch("s1"), net.router("r1"), net.host("web")
+        net.link(home, s1)
+        net.link(s1, r1, ip=(None, "192.168.0.1/24"))
+        outside = net.link(r1, web, ip=("198.51.100.1/24", "198.51.100.7/24"), delay="5ms")
+        outside.attach("nat", config={"address": "198.51.100.1", "inside": "192.168.0.0/24"})
+        assert home.ping(web)
+        return home.trace_to(web)._svg() or ""
+
+
 if __name__ == "__main__":
+    (FOLDER / "walk.svg").write_text(walk())
     for each in NETWORKS:
         (FOLDER / f"{each.__name__}.svg").write_text(picture(each))
         print(FOLDER / f"{each.__name__}.svg")

@@ -81,6 +81,7 @@ from vnet._netstats import Count, InterfaceStats, LinkStats, NetworkStats
 from vnet._network import Network
 from vnet._node import Host, Node, Router, Switch
 from vnet._open import Interface, open
+from vnet._packets import Packets
 from vnet._ping import PingMatrix, PingResult
 from vnet._plugin import Plugin, Trip
 from vnet._process import Process
@@ -94,6 +95,7 @@ from vnet._swap import Carried, Swapped, Watch, swap
 from vnet._tap import Tap, Tun
 from vnet._veth import Veth, VethEnd
 from vnet._vnet import Frame
+from vnet._walk import Hop, Walk, Walks
 from vnet._wire import Wire
 
 __all__ = [
@@ -119,6 +121,7 @@ __all__ = [
     "Forward",
     "Frame",
     "Gone",
+    "Hop",
     "Host",
     "Impairments",
     "Interface",
@@ -148,6 +151,7 @@ __all__ = [
     "Node",
     "NodeInterface",
     "NotFound",
+    "Packets",
     "PingMatrix",
     "PingResult",
     "PipelineStats",
@@ -178,6 +182,8 @@ __all__ = [
     "Unsupported",
     "Veth",
     "VethEnd",
+    "Walk",
+    "Walks",
     "Watch",
     "Wire",
     "arun",

@@ -36,6 +36,7 @@ from vnet._stats import StageStats, stage_mark
 from vnet._swap import Swapped, swap
 from vnet._tap import addresses
 from vnet._uses import PluginUses, uses
+from vnet._walk import Walks
 
 __all__ = ["Network"]
 
@@ -471,6 +472,22 @@ class Network(Shown):
         ``every`` is the time between two looks in seconds, 0.05 or more. ``packets=False`` reads no packets. See :class:`Live`.
         """
         return Live(self, every=every, packets=packets)
+
+    def walk(self, filter: str = "", *, timeout: float = 10.0, count: int | None = 1) -> Walks:
+        """Watch the network for packets that a filter takes, and follow each from hop to hop.
+
+        ::
+
+            with net.walk("icmp and host h1") as walks:
+                h1.ping(h2)
+            print(walks.first)
+
+        ``filter`` are the words of pcap-filter(7), where a node's name stands for its addresses; a packet is meant when it is so
+        anywhere on its way. A ``with`` block watches while it runs. Iterated without one, it yields each walk once its packet's
+        fate is known, ends after ``timeout`` seconds, and both end after ``count`` walks; None means all. Starts the network.
+        Raises InvalidValue when the filter is none.
+        """
+        return Walks(self, filter, timeout, count)
 
     def close(self) -> None:
         """End every program in it, take it down and wait until it is gone. Doing it again does nothing."""

@@ -24,6 +24,7 @@ from vnet._run import CommandLine, Completed, arun, run
 from vnet._shown import Shown, headed, titled
 from vnet._stats import stage_table
 from vnet._tap import Tap, Tun
+from vnet._walk import Walk, trace
 
 if TYPE_CHECKING:
     from vnet._network import Network
@@ -250,6 +251,23 @@ class Node(Shown):
                 f"ping {result}", hint="see the routes with .run('ip route'), the links with net.graph()"
             )
         return result
+
+    def trace_to(
+        self,
+        target: Node | str,
+        *,
+        proto: Literal["icmp", "udp", "tcp"] = "icmp",
+        port: int | None = None,
+        size: int | None = None,
+        timeout: float = 2.0,
+    ) -> Walk:
+        """Send one packet to a node or address, and return its walk: each hop it took, and what became of it.
+
+        It is a real one: an echo request, a datagram to ``port`` (33434 when None), or TCP's attempt to connect to ``port`` (80
+        when None). ``size`` is that of the payload in bytes; ``timeout`` in seconds is how long an answer is waited for, whose
+        walk is ``walk.answer``. Raises TimeoutError when this node's kernel sent nothing, as without a route.
+        """
+        return trace(self, target, proto, port, size, timeout)
 
     def iperf(
         self,

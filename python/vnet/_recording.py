@@ -8,7 +8,7 @@ import re
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -16,7 +16,8 @@ from typing import Any, Self
 from vnet import _vnet
 from vnet._errors import Closed, InvalidValue
 from vnet._html import Html, code, fields, mark
-from vnet._shown import Shown, headed, titled
+from vnet._packets import Captured
+from vnet._shown import headed, titled
 from vnet._stats import _Value
 
 __all__ = ["Recorded", "Recording"]
@@ -38,7 +39,7 @@ class Recorded(_Value):
         return super(Recorded, cls)._read({**data, "files": tuple(data["files"])})
 
 
-class Recording(Shown):
+class Recording(Captured):
     """A capture in progress, as :meth:`Link.capture` and the like return it; ``with`` ends it."""
 
     __slots__ = ("__weakref__", "_native", "_path", "_recorded")
@@ -69,6 +70,16 @@ class Recording(Shown):
     def path(self) -> str:
         """The file that is written."""
         return self._path
+
+    def _files(self) -> Sequence[str]:
+        if self._path == "-":
+            raise InvalidValue(
+                "a capture that was streamed to a descriptor keeps no frames", hint="give a file, or no path"
+            )
+        return (self._recorded.files if self._recorded is not None else ()) or (self._path,)
+
+    def _is_stopped(self) -> bool:
+        return self._recorded is not None
 
     def stop(self) -> Recorded:
         """End the capture and say what it holds: the file is complete when this returns.

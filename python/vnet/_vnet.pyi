@@ -76,6 +76,22 @@ class Frame(Buffer):
     def timestamp_ns(self) -> int: ...
     @property
     def layer(self) -> Literal["l2", "l3"]: ...
+    @property
+    def interface(self) -> str:
+        """Where a capture saw it, such as ``"h1-eth0"``; empty where that is not known."""
+
+    @property
+    def direction(self) -> Literal["in", "out"] | None:
+        """``"in"`` or ``"out"``, seen from its interface; None where that is not known, or it ended there."""
+
+    @property
+    def comment(self) -> str:
+        """What the capture says of it, one line for each thing."""
+
+    @property
+    def packet(self) -> int:
+        """The number that all sightings of one packet within one part of the engine share; 0 where it has none."""
+
     def summary(self) -> str:
         """Return one line in tcpdump's manner, such as ``"ARP, Request who-has 10.0.0.2 tell 10.0.0.1, length 28"``."""
 
@@ -94,6 +110,23 @@ class Frame(Buffer):
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
+
+@final
+class Packets:
+    def __new__(cls, path: str) -> Packets: ...
+    def __len__(self) -> int: ...
+    def frame(self, at: int) -> Frame: ...
+    def chosen(self, filter: str, nodes: list[tuple[str, list[str], list[str]]]) -> list[int]: ...
+    def columns(self, chosen: list[int]) -> dict[str, list[Any]]: ...
+    def walks(
+        self,
+        filter: str,
+        nodes: list[tuple[str, list[str], list[str]]],
+        places: list[tuple[str, str, str, bool]],
+        links: list[tuple[str, str, str]],
+    ) -> list[dict[str, Any]]: ...
+
+def check_filter(text: str, nodes: list[tuple[str, list[str], list[str]]]) -> None: ...
 
 @final
 class Plugin:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tempfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -115,6 +116,40 @@ IPV6 = bytes.fromhex("333300000001 020000000001 86dd 60012345 0018 00 ff") + byt
 IPV6 += bytes.fromhex("3a00 0502 0000 0100 8000 1234 0001 0002") + bytes(8)
 
 
+def hop(**own: Any) -> vnet.Hop:
+    usual: dict[str, Any] = {"kind": "sent", "place": "h1 eth0", "node": "h1", "interface": "eth0", "link": "h1-r1"}
+    usual |= {"stage": "", "verdict": "sent", "reason": "", "time": 0.0, "waited": None, "changes": {}, "comment": ""}
+    usual |= {"parent": None, "frames": 1, "before": CONNECTION[0], "after": CONNECTION[0]}
+    return vnet.Hop(**(usual | own))
+
+
+def walk(count: int = 3) -> vnet.Walk:
+    nat = {"kind": "plugin", "place": "link h1-r1, nat", "node": "", "interface": "", "stage": "nat", "verdict": "pass"}
+    nat |= {
+        "changes": {"ip.src": ("10.0.0.1", "192.0.2.1")},
+        "waited": 4e-6,
+        "comment": "nat: pass, rewritten",
+        "time": 2e-5,
+    }
+    end = nat | {"place": f"link {HOSTILE}, acl", "stage": "acl", "verdict": "drop", "reason": HOSTILE, "is_end": True}
+    hops = [hop(), hop(**nat, parent=0), hop(**(end | {"changes": {}, "parent": 1, "frames": 2}))]
+    hops += [hop(parent=1, time=number / 1e3) for number in range(count - 3)]
+    return vnet.Walk(
+        hops, f"dropped on link {HOSTILE} by acl: {HOSTILE}", None, vnet.Walk([hop()], "delivered to h1", "h1")
+    )
+
+
+def packets(count: int) -> vnet.Packets:
+    """Returns the frames of a classic capture."""
+    with tempfile.NamedTemporaryFile(suffix=".pcap") as file:
+        file.write(struct.pack("<IHHIIII", 0xA1B23C4D, 2, 4, 0, 0, 1 << 18, 1))
+        for number in range(count):
+            data = bytes(CONNECTION[number % len(CONNECTION)])
+            file.write(struct.pack("<IIII", 1_700_000_000, number * 1000, len(data), len(data)) + data)
+        file.flush()
+        return vnet.Packets.read(file.name)
+
+
 def replayed() -> vnet.ReplayReport:
     counts = {"frames_in": 10, "frames_out": 8, "dropped": 2, "drops": {"queue": 1}, "duplicated": 1, "line": line()}
     changed, missing = (vnet.Change(3, 60, 64, 12, 4),), tuple(range(1, 250))
@@ -175,6 +210,14 @@ def values() -> Mapping[str, Any]:
         "event-gone": vnet.Event("gone", None, "tap0", "device tap0 was deleted", 1700000000.5, 0.0, None),
         "fault": FAULT,
         "finding": FINDING,
+        "hop": hop(changes={HOSTILE: (HOSTILE, "")}),
+        "packets": packets(3),
+        "packets-empty": packets(0),
+        "packets-huge": packets(1000),
+        "walk": walk(),
+        "walk-empty": vnet.Walk([], "not seen at any hop"),
+        "walk-huge": walk(250),
+        "walks": vnet.Network("sample", seed=1).walk(f"host {HOSTILE}"),
         "frame-arp": vnet.Frame(ARP),
         "frame-cut": vnet.Frame(CONNECTION[0][:40]),
         "frame-dns": dns(query=False),

@@ -1,7 +1,7 @@
 //! Header views, checksums, segmentation, one-line summaries and capture files.
 //!
 //! The core needs neither `std` nor an allocator and holds for hosts and WebAssembly guests alike;
-//! the feature `std` (on by default) adds [`summary`], [`pcap`] and [`filter`]. Nothing here panics on any
+//! the feature `std` (on by default) adds [`summary`], [`pcap`], [`filter`] and [`walk`]. Nothing here panics on any
 //! bytes, and nothing in the core allocates.
 //!
 //! - [`wire`]: views that read and write header fields in place.
@@ -39,6 +39,8 @@ pub mod gso;
 pub mod pcap;
 #[cfg(feature = "std")]
 mod summary;
+#[cfg(feature = "std")]
+pub mod walk;
 pub mod wire;
 
 pub use flow::Flow;

@@ -25,6 +25,8 @@ fn record(ts_ns: u64, orig_len: u32, interface: u32, linktype: Linktype) -> Reco
         orig_len,
         interface,
         linktype,
+        direction: None,
+        packet: 0,
         comment: None,
     }
 }

@@ -153,7 +153,7 @@ impl Device {
             let left = timeout.map(|timeout| timeout.saturating_sub(start.elapsed()));
             let slice = left.map_or(SLICE, |left| left.min(SLICE));
             if let Some(frame) = py.detach(|| self.0.recv(Some(slice))).or_raise()? {
-                return Ok(Frame(frame));
+                return Ok(Frame(frame, None));
             }
             py.check_signals()?;
             if let Some(after) = timeout.filter(|timeout| start.elapsed() >= *timeout) {

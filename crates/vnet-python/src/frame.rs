@@ -1,6 +1,7 @@
 //! Frames: immutable bytes with a time.
 
 use std::ffi::c_int;
+use std::sync::Arc;
 
 use pyo3::basic::CompareOp;
 use pyo3::buffer::PyBuffer;
@@ -18,7 +19,15 @@ use crate::convert::invalid;
 /// ``tap.send(f)``. It equals any bytes-like object with the same octets. ``timestamp`` is Unix time in seconds,
 /// ``timestamp_ns`` the same in nanoseconds.
 #[pyclass(frozen, module = "vnet")]
-pub(crate) struct Frame(pub vnet::Frame);
+pub(crate) struct Frame(pub vnet::Frame, pub Option<Box<Seen>>);
+
+/// What a capture file says of a frame besides its octets.
+pub(crate) struct Seen {
+    pub interface: Arc<str>,
+    pub direction: Option<&'static str>,
+    pub comment: String,
+    pub packet: u64,
+}
 
 #[pymethods]
 impl Frame {
@@ -31,11 +40,14 @@ impl Frame {
             other => return Err(invalid(format!("layer is \"l2\" or \"l3\", not {other:?}"))),
         };
         let bytes = PyBuffer::<u8>::get(data)?.to_vec(data.py())?;
-        Ok(Self(vnet::Frame {
-            bytes,
-            ts_ns: timestamp_ns,
-            layer,
-        }))
+        Ok(Self(
+            vnet::Frame {
+                bytes,
+                ts_ns: timestamp_ns,
+                layer,
+            },
+            None,
+        ))
     }
 
     /// Unix time in seconds.
@@ -54,6 +66,30 @@ impl Frame {
     #[getter]
     pub(crate) fn layer(&self) -> &'static str {
         layer_name(self.0.layer)
+    }
+
+    /// Where a capture saw it, such as ``"h1-eth0"``; empty where that is not known.
+    #[getter]
+    fn interface(&self) -> &str {
+        self.1.as_ref().map_or("", |seen| &seen.interface)
+    }
+
+    /// ``"in"`` or ``"out"``, seen from its interface; None where that is not known, or it ended there.
+    #[getter]
+    fn direction(&self) -> Option<&'static str> {
+        self.1.as_ref().and_then(|seen| seen.direction)
+    }
+
+    /// What the capture says of it, one line for each thing.
+    #[getter]
+    fn comment(&self) -> &str {
+        self.1.as_ref().map_or("", |seen| &seen.comment)
+    }
+
+    /// The number that all sightings of one packet within one part of the engine share; 0 where it has none.
+    #[getter]
+    fn packet(&self) -> u64 {
+        self.1.as_ref().map_or(0, |seen| seen.packet)
     }
 
     /// Return one line in tcpdump's manner, such as ``"ARP, Request who-has 10.0.0.2 tell 10.0.0.1, length 28"``.

@@ -22,6 +22,7 @@ mod make;
 mod maps;
 mod network;
 mod node;
+mod packets;
 mod process;
 mod reports;
 mod series;
@@ -56,6 +57,8 @@ mod _vnet {
     use super::network::{Link, Network};
     #[pymodule_export]
     use super::node::{Forward, Node, Place};
+    #[pymodule_export]
+    use super::packets::{Packets, check_filter};
     #[pymodule_export]
     use super::process::Process;
     #[pymodule_export]

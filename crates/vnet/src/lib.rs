@@ -41,6 +41,7 @@ mod netns;
 mod network;
 mod numbers;
 mod open;
+mod packets;
 mod plugin;
 mod recording;
 mod replay;
@@ -70,6 +71,7 @@ pub use network::{
 };
 pub use numbers::{Keep, NumbersDoor, NumbersEntry, Row, Series, numbers_entries, rows_of_devices};
 pub use open::open;
+pub use packets::{NodeNames, Packets, filter};
 pub use plugin::{Config, Direction, Plugin};
 pub use recording::{Filter, Output, RecordOptions, Recorded, Recording, Rotate};
 pub use replay::{Replay, replay};
@@ -88,7 +90,11 @@ pub use vnet_lab::{
     Forward, IperfOptions, IperfReport, LinkState, Listener, NetworkStats, PingAllOptions, PingMatrix,
     PingOptions, PingReport, Progress,
 };
-pub use vnet_packet::{Layer, summary};
+pub use vnet_packet::pcap::Direction as CaptureDirection;
+pub use vnet_packet::walk::{
+    Hop, Kind as WalkKind, Link as WalkLink, Place as WalkPlace, Plan as WalkPlan, Walk,
+};
+pub use vnet_packet::{Flow, Layer, summary};
 pub use vnet_runtime::{
     CarriedState, CheckOptions, CheckReport, FaultReport, FieldType, MapCopy, MapInfo, OnFault, Record,
     RecordField, StageStats, Trip,

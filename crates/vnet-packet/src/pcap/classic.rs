@@ -80,6 +80,8 @@ impl Classic {
             orig_len: word(12),
             interface: 0,
             linktype: self.linktype,
+            direction: None,
+            packet: 0,
             comment: None,
         }))
     }

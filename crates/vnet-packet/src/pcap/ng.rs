@@ -8,7 +8,7 @@ use std::vec::Vec;
 use super::reader::{CAPTURED_MAX, Record};
 use super::source::{Order, Source};
 use super::timestamp::Resolution;
-use super::{CaptureError, Linktype};
+use super::{CaptureError, Direction, Linktype};
 use crate::bytes::{get_array, window};
 
 pub(super) mod block {
@@ -58,6 +58,8 @@ pub(super) struct Section {
     interfaces: Vec<Interface>,
     /// Interfaces of the sections before this one.
     earlier: u32,
+    /// Name and description of every interface of the file.
+    names: Vec<(String, String)>,
     body: Vec<u8>,
 }
 
@@ -72,6 +74,7 @@ impl Section {
             order: Order::Little,
             interfaces: Vec::new(),
             earlier: 0,
+            names: Vec::new(),
             body: Vec::new(),
         };
         section.start(source)?;
@@ -150,8 +153,12 @@ impl Section {
     fn add_interface(&mut self, at: u64) -> Result<(), CaptureError> {
         self.check_body(at, INTERFACE_FIXED)?;
         let mut resolution = Resolution::DEFAULT;
+        let mut named = (String::new(), String::new());
+        let text = |value| String::from_utf8_lossy(value).into_owned();
         for (code, value) in self.options(INTERFACE_FIXED) {
             match (code, value) {
+                (option::INTERFACE_NAME, name) => named.0 = text(name),
+                (option::INTERFACE_DESCRIPTION, words) => named.1 = text(words),
                 (option::INTERFACE_RESOLUTION, &[unit]) => resolution.unit = unit,
                 (option::INTERFACE_OFFSET, &[a, b, c, d, e, f, g, h]) => {
                     resolution.offset_s = self.order.u64([a, b, c, d, e, f, g, h]) as i64;
@@ -159,6 +166,7 @@ impl Section {
                 _ => {}
             }
         }
+        self.names.push(named);
         self.interfaces.push(Interface {
             linktype: Linktype(self.order.u16(get_array(&self.body, 0))),
             snaplen: self.order.word(&self.body, 4),
@@ -192,6 +200,8 @@ impl Section {
             orig_len: word(16),
             interface: number,
             linktype: known.linktype,
+            direction: self.direction(PACKET_FIXED + captured.next_multiple_of(4)),
+            packet: self.packet_id(PACKET_FIXED + captured.next_multiple_of(4)),
             comment: self.comment(PACKET_FIXED + captured.next_multiple_of(4)),
         })
     }
@@ -218,8 +228,32 @@ impl Section {
             orig_len,
             interface: number,
             linktype: known.linktype,
+            direction: None,
+            packet: 0,
             comment: None,
         })
+    }
+
+    /// Returns name and description of an interface by its number in the whole file.
+    pub fn named(&self, number: u32) -> (&str, &str) {
+        let known = self.names.get(number as usize);
+        known.map_or(("", ""), |(name, words)| (name, words))
+    }
+
+    fn direction(&self, from: usize) -> Option<Direction> {
+        let flags = self
+            .options(from)
+            .find(|&(code, _)| code == option::PACKET_FLAGS)?;
+        match self.order.u32(get_array(flags.1, 0)) & 3 {
+            1 => Some(Direction::Inbound),
+            2 => Some(Direction::Outbound),
+            _ => None,
+        }
+    }
+
+    fn packet_id(&self, from: usize) -> u64 {
+        let id = self.options(from).find(|&(code, _)| code == option::PACKET_ID);
+        id.map_or(0, |(_, value)| self.order.u64(get_array(value, 0)))
     }
 
     /// Returns an interface with its number in the whole file.

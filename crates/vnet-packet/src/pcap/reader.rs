@@ -8,7 +8,7 @@ use std::vec::Vec;
 use super::classic::Classic;
 use super::ng::Section;
 use super::source::Source;
-use super::{CaptureError, Linktype};
+use super::{CaptureError, Direction, Linktype};
 
 /// Most bytes of a packet in a file; more is taken for damage.
 pub(super) const CAPTURED_MAX: u32 = 16 << 20;
@@ -24,6 +24,10 @@ pub struct Record {
     pub interface: u32,
     /// What the frame starts with.
     pub linktype: Linktype,
+    /// Which way the frame crossed the interface, where the file says so.
+    pub direction: Option<Direction>,
+    /// The number that all records of one packet share; 0 where the file gives none.
+    pub packet: u64,
     /// The packet's comments, each on a line of its own.
     pub comment: Option<String>,
 }
@@ -68,6 +72,15 @@ impl<R: Read> Reader<R> {
             format,
             failed: false,
         })
+    }
+
+    /// Returns name and description of an interface by its number in the whole file; empty where the file does not say.
+    #[must_use]
+    pub fn interface(&self, number: u32) -> (&str, &str) {
+        match &self.format {
+            Format::Classic(_) => ("", ""),
+            Format::Ng(section) => section.named(number),
+        }
     }
 
     /// Replaces the buffer's contents by the next frame, and returns what the file says of it;

@@ -1,0 +1,93 @@
+//! Where a capture's interfaces stand in the network.
+
+use core::net::IpAddr;
+use std::string::String;
+use std::vec::Vec;
+
+/// An interface of a node, or a port of a switch.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Its name in captures: `h1-eth0`, `s1-port2`.
+    pub name: String,
+    /// Its node.
+    pub node: String,
+    /// Its name at its node.
+    pub interface: String,
+    /// It is a port of a switch.
+    pub is_port: bool,
+}
+
+/// What joins two places.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// Its name.
+    pub name: String,
+    /// Names of the places at its ends in captures.
+    pub ends: [String; 2],
+}
+
+/// What is known of a network when its capture is read.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// All interfaces and ports.
+    pub places: Vec<Place>,
+    /// All links.
+    pub links: Vec<Link>,
+    /// Who has which address.
+    pub addresses: Vec<(IpAddr, String)>,
+}
+
+/// Where a record was made.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Spot<'p> {
+    Place(&'p Place),
+    /// A stage and what it is on: a link, an interface or port, or a switch.
+    Stage(&'p str, &'p str),
+}
+
+impl Plan {
+    pub(super) fn spot<'p>(&'p self, interface: &'p str) -> Option<Spot<'p>> {
+        if let Some(place) = self.place(interface) {
+            return Some(Spot::Place(place));
+        }
+        // A name holds no slash before the stage's own.
+        let (owner, stage) = interface.split_once('/')?;
+        Some(Spot::Stage(owner, stage))
+    }
+
+    pub(super) fn place(&self, name: &str) -> Option<&Place> {
+        self.places.iter().find(|place| place.name == name)
+    }
+
+    pub(super) fn link_of(&self, place: &str) -> Option<&Link> {
+        self.links
+            .iter()
+            .find(|link| link.ends.iter().any(|end| end == place))
+    }
+
+    pub(super) fn link(&self, name: &str) -> Option<&Link> {
+        self.links.iter().find(|link| link.name == name)
+    }
+
+    pub(super) fn has_node(&self, name: &str) -> bool {
+        self.places.iter().any(|place| place.node == name)
+    }
+
+    /// Returns the place at the other end of its link.
+    pub(super) fn peer(&self, place: &str) -> Option<&Place> {
+        let link = self.link_of(place)?;
+        let [a, b] = &link.ends;
+        self.place(if a == place { b } else { a })
+    }
+
+    pub(super) fn owner_of(&self, address: IpAddr) -> Option<&str> {
+        let mut found = self.addresses.iter().filter(|(own, _)| *own == address);
+        found.next().map(|(_, node)| node.as_str())
+    }
+
+    pub(super) fn owns(&self, node: &str, address: IpAddr) -> bool {
+        self.addresses
+            .iter()
+            .any(|(own, of)| *own == address && of == node)
+    }
+}
