@@ -312,7 +312,7 @@ impl<W: Write> Writer<W> {
             body.extend((data.len() as u32).to_le_bytes());
             body.extend(whole.to_le_bytes());
             put_padded(body, data);
-            for line in comment.into_iter().flat_map(str::lines) {
+            for line in comment.into_iter().flat_map(|text| text.split('\n')) {
                 put_option(body, option::COMMENT, line.as_bytes(), "a comment")?;
             }
             if let Some(direction) = at.direction {
