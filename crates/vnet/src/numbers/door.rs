@@ -72,6 +72,8 @@ fn serve(listener: &OwnedFd, sample: &dyn Fn() -> Result<Vec<Row>, Error>) {
     loop {
         let mut ready = [PollFd::new(listener, PollFlags::IN)];
         match poll(&mut ready, None) {
+            // It was shut down; accepting would answer for ever that there is nobody.
+            Ok(_) if ready[0].revents().contains(PollFlags::HUP) => return,
             Ok(_) | Err(Errno::INTR) => {}
             Err(_) => return,
         }
@@ -83,8 +85,8 @@ fn serve(listener: &OwnedFd, sample: &dyn Fn() -> Result<Vec<Row>, Error>) {
             // What poll saw has gone, or a caller gave up.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-            // It was shut down (EINVAL), or this process can have no more descriptors.
             Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => return,
+            // This process can have no more descriptors just now.
             Err(_) => std::thread::sleep(Duration::from_millis(100)),
         }
     }
@@ -210,6 +212,34 @@ mod tests {
         drop(door);
         let mut asked = std::iter::repeat_with(|| entry.rows()).take(1_000);
         assert!(asked.any(|rows| rows.is_err()));
+    }
+
+    #[test]
+    fn a_door_that_is_dropped_leaves_no_thread() {
+        let threads = || {
+            let tasks = fs::read_dir("/proc/self/task").expect("tasks");
+            let name =
+                |task: io::Result<fs::DirEntry>| fs::read_to_string(task.ok()?.path().join("comm")).ok();
+            tasks
+                .filter_map(name)
+                .filter(|name| name.trim() == "vnet-numbers")
+                .count()
+        };
+        for _ in 0..20 {
+            drop(NumbersDoor::open(std::process::id(), "door-thread", || {
+                Ok(Vec::new())
+            }));
+        }
+        let until = std::time::Instant::now() + Duration::from_secs(20);
+        // The other test has one.
+        while threads() > 1 {
+            assert!(
+                std::time::Instant::now() < until,
+                "{} threads are left",
+                threads()
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     #[test]
