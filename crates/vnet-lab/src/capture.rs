@@ -38,12 +38,15 @@ pub struct Recording {
     path: PathBuf,
 }
 
+/// An engine's part of the network, and the recording in it.
+type Part = (Arc<IslandInner>, RecordId);
+
 /// A capture as its network knows it.
 pub(crate) struct Capture {
     recorder: Recorder,
     shape: Shape,
     /// The engine's parts that it gets frames from; `None` once it ends.
-    parts: Mutex<Option<Vec<(Arc<IslandInner>, RecordId)>>>,
+    parts: Mutex<Option<Vec<Part>>>,
     /// Its sockets, which a forked child must not keep.
     _listed: Vec<Listed>,
 }
