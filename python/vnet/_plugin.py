@@ -53,9 +53,9 @@ class Plugin(Shown):
     ``source`` is the bare name of one that ships with vnet (``"drop_bcast"``), the path of a ``.wasm`` or ``.wat`` file, or
     the module itself as ``bytes`` (then ``name`` is what it is called in messages). ``config`` is checked against the
     plugin's schema. ``on_fault=None`` leaves the choice to the plugin's manifest, and is ``"closed"`` where that says nothing.
-    ``trip=None`` never stops restarting, ``(5, "10s")`` is a :class:`Trip` of 5 faults within 10 s. ``grants`` are the
-    capabilities it gets of those it asks for (``random``, ``inject``, ``timer``), ``seed`` is that of its random numbers,
-    ``module_cap`` the largest module accepted in bytes (1 MiB when None).
+    ``trip=None`` never stops restarting, and does so at once after each trap or error; ``(5, "10s")`` is a :class:`Trip` of 5
+    faults within 10 s. ``grants`` are the capabilities it gets of those it asks for (``random``, ``inject``, ``timer``), ``seed``
+    is that of its random numbers, ``module_cap`` the largest module accepted in bytes (1 MiB when None).
     """
 
     source: str | os.PathLike[str] | bytes

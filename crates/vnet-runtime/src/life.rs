@@ -12,6 +12,15 @@ const BACKOFF: Duration = Duration::from_millis(10);
 /// Faults remembered; with doubling waits no more fit into the window.
 const REMEMBERED: usize = 64;
 
+/// What a fault costs, beside the frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Price {
+    /// The making of a fresh instance.
+    Instance,
+    /// Much more than that: the time of a whole batch, or a fresh instance that does not start.
+    Time,
+}
+
 /// What a stage does after a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -54,7 +63,17 @@ impl Life {
     }
 
     /// Takes note of a fault that costs the instance.
-    pub(crate) fn fault(&mut self, now: Instant) -> Next {
+    ///
+    /// Without a [`Trip`] there is no pause either, unless the faults would take the packet thread's time from everybody else.
+    pub(crate) fn fault(&mut self, now: Instant, price: Price) -> Next {
+        if self.trip.is_none() && price == Price::Instance {
+            // A fresh instance that does not start is the second fault.
+            if self.faults.is_empty() {
+                self.faults.push_back(now);
+            }
+            self.state = State::Running;
+            return Next::Restart;
+        }
         if let (State::HalfOpen { since }, Some(trip)) = (self.state, self.trip) {
             if now.saturating_duration_since(since) < trip.within {
                 self.state = State::Tripped {
@@ -189,11 +208,11 @@ mod tests {
     fn restarts_at_once_then_waits_twice_as_long_each_time() {
         let mut life = Life::new(None);
         let mut now = Instant::now();
-        assert_eq!(life.fault(now), Next::Restart);
+        assert_eq!(life.fault(now, Price::Time), Next::Restart);
         assert_eq!(life.name(now), "running");
         for wait in [10, 20, 40, 80, 160] {
             now += MS;
-            assert_eq!(life.fault(now), Next::Wait);
+            assert_eq!(life.fault(now, Price::Time), Next::Wait);
             assert_eq!(life.name(now), "backoff");
             assert_eq!(waits(&mut life, &mut now), MS * wait);
         }
@@ -204,7 +223,7 @@ mod tests {
         let mut life = Life::new(Some(Trip::default()));
         let mut now = Instant::now();
         for _ in 0..20 {
-            assert_eq!(life.fault(now), Next::Restart);
+            assert_eq!(life.fault(now, Price::Time), Next::Restart);
             now += Duration::from_secs(11);
         }
     }
@@ -215,20 +234,34 @@ mod tests {
         let mut life = Life::new(Some(trip));
         let mut now = Instant::now();
         for _ in 0..4 {
-            life.fault(now);
+            life.fault(now, Price::Time);
             waits(&mut life, &mut now);
         }
-        assert_eq!(life.fault(now), Next::Wait);
+        assert_eq!(life.fault(now, Price::Time), Next::Wait);
         assert!(life.tripped());
         assert_eq!(waits(&mut life, &mut now), trip.retry);
         assert_eq!(life.name(now), "half-open");
-        assert_eq!(life.fault(now + MS), Next::Wait);
+        assert_eq!(life.fault(now + MS, Price::Time), Next::Wait);
         now += MS;
         assert!(life.tripped());
         assert_eq!(waits(&mut life, &mut now), trip.retry);
         now += trip.within;
         assert_eq!(life.name(now), "running");
-        assert_eq!(life.fault(now), Next::Restart);
+        assert_eq!(life.fault(now, Price::Time), Next::Restart);
+    }
+
+    #[test]
+    fn without_a_trip_cheap_faults_never_wait() {
+        let mut life = Life::new(None);
+        let now = Instant::now();
+        for _ in 0..1000 {
+            assert_eq!(life.fault(now, Price::Instance), Next::Restart);
+            assert_eq!(life.name(now), "running");
+        }
+        assert_eq!(life.fault(now, Price::Time), Next::Wait, "it is no cheap one");
+        let mut life = Life::new(Some(Trip::default()));
+        assert_eq!(life.fault(now, Price::Instance), Next::Restart);
+        assert_eq!(life.fault(now, Price::Instance), Next::Wait);
     }
 
     #[test]
@@ -236,7 +269,7 @@ mod tests {
         let mut life = Life::new(None);
         let mut now = Instant::now();
         for _ in 0..200 {
-            life.fault(now);
+            life.fault(now, Price::Time);
             assert!(!life.tripped());
             waits(&mut life, &mut now);
         }

@@ -110,6 +110,15 @@ impl LogWriter {
         }
     }
 
+    /// Logs a fault, which may come with every frame.
+    pub(crate) fn fault(&mut self, message: &str) {
+        if self.admit() {
+            self.host(log_level::ERROR, message);
+        } else {
+            self.shared.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Logs what the host has to say of the plugin; not rate limited, because it is rare.
     pub(crate) fn host(&mut self, level: i32, message: &str) {
         self.push(level as u8, message.as_bytes());

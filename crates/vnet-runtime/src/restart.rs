@@ -8,10 +8,10 @@ use crate::attach::shape;
 use crate::error::{PluginError, Refusal};
 use crate::event::{StageEvent, StageEventKind};
 use crate::exports::Form;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::frames::{Fate, Reason};
 use crate::instance::Instance;
-use crate::life::Next;
+use crate::life::{Next, Price};
 use crate::maps;
 use crate::options::OnFault;
 use crate::stage::Stage;
@@ -36,7 +36,7 @@ impl Stage {
         }
         match self.revive() {
             Ok(()) => true,
-            Err(failure) => self.settle_failure(&failure, &[]),
+            Err(failure) => self.settle_failure(&failure, &[], Price::Time),
         }
     }
 
@@ -45,7 +45,11 @@ impl Stage {
         if let Some(instance) = self.instance.take() {
             self.retire(instance);
         }
-        self.settle_failure(failure, frame)
+        let price = match failure.kind {
+            Kind::Trap | Kind::Error => Price::Instance,
+            Kind::Timeout => Price::Time,
+        };
+        self.settle_failure(failure, frame, price)
     }
 
     /// Ends an instance and keeps what the next one takes over.
@@ -59,22 +63,22 @@ impl Stage {
         self.idle = Some(host);
     }
 
-    fn settle_failure(&mut self, failure: &Failure, frame: &[u8]) -> bool {
-        let mut next = self.note(failure, frame);
+    fn settle_failure(&mut self, failure: &Failure, frame: &[u8], price: Price) -> bool {
+        let mut next = self.note(failure, frame, price);
         while next == Next::Restart {
             match self.revive() {
                 Ok(()) => return true,
-                Err(failure) => next = self.note(&failure, &[]),
+                Err(failure) => next = self.note(&failure, &[], Price::Time),
             }
         }
         false
     }
 
     /// Counts, reports and logs a failure.
-    fn note(&mut self, failure: &Failure, frame: &[u8]) -> Next {
+    fn note(&mut self, failure: &Failure, frame: &[u8], price: Price) -> Next {
         self.tally.failure(failure.kind);
         let report = failure.report(frame);
-        let next = self.life.fault(Instant::now());
+        let next = self.life.fault(Instant::now(), price);
         let then = match (next, self.life.tripped()) {
             (Next::Restart, _) => "a fresh instance is made",
             (Next::Wait, false) => "a fresh instance is made after a pause",
@@ -82,7 +86,7 @@ impl Stage {
         };
         let line = format!("{}: {}; {then}", report.kind, report.message);
         if let Some(host) = self.host_mut() {
-            host.log.host(log_level::ERROR, &line);
+            host.log.fault(&line);
         }
         let mut event = StageEvent::new(StageEventKind::Fault, line);
         event.fault = Some(report.clone());
@@ -117,7 +121,7 @@ impl Stage {
                 Ok(())
             }
             Err(failure) => {
-                self.settle_failure(&failure, &[]);
+                self.settle_failure(&failure, &[], Price::Time);
                 Err(failure.into_error(self.name()))
             }
         };

@@ -258,6 +258,39 @@ fn trips_then_tries_again_half_open() {
 }
 
 #[test]
+fn without_a_trip_every_tenth_of_100_000_frames_costs_itself_alone() {
+    for on_fault in [OnFault::Closed, OnFault::Open] {
+        let options = StageOptions {
+            trip: None,
+            on_fault: Some(on_fault),
+            ..StageOptions::default()
+        };
+        let mut rig = Rig::with(&fragile().text(), options);
+        let (bad, good) = ([9; 60], [1; 60]);
+        for batch in 0..100_000 / 10 {
+            let kind = |n| {
+                if (batch + n) % 10 == 0 {
+                    &bad[..]
+                } else {
+                    &good
+                }
+            };
+            let frames: Vec<&[u8]> = (0..10).map(kind).collect();
+            for (frame, fate) in frames.iter().zip(rig.fates(&frames)) {
+                assert_eq!(fate, if frame[0] == 9 { FAULT } else { Fate::Tx });
+            }
+        }
+        let stats = rig.stats();
+        assert_eq!((stats.faults["trap"], stats.restarts), (10_000, 10_000));
+        assert_eq!(
+            (stats.packets_in, stats.tx, stats.dropped),
+            (100_000, 90_000, 10_000)
+        );
+        assert_eq!(stats.drops["fault"], 10_000);
+    }
+}
+
+#[test]
 fn never_trips_when_told_so() {
     let mut rig = Rig::with(
         &fragile().text(),
