@@ -26,6 +26,7 @@ Packets
     :meth:`Device.record`.
 Plugins
     :meth:`Device.attach`, :class:`Wire`, :class:`Plugin`, :class:`Attachment`, :class:`Map`, :func:`replay`, :func:`shipped`;
+    Python callables in their place by :func:`stage`;
     hot swap by :meth:`Attachment.swap` and :func:`swap`, and what happens to them as :class:`Events`.
 Around
     :func:`run`, :func:`arun`, :func:`doctor`.
@@ -81,6 +82,7 @@ from vnet._netstats import Count, InterfaceStats, LinkStats, NetworkStats
 from vnet._network import Network
 from vnet._node import Host, Node, Router, Switch
 from vnet._open import Interface, open
+from vnet._packet import Packet
 from vnet._packets import Packets
 from vnet._ping import PingMatrix, PingResult
 from vnet._plugin import Plugin, Trip
@@ -90,6 +92,7 @@ from vnet._replay import Change, ReplayReport, replay
 from vnet._run import Completed, arun, run
 from vnet._series import StatsSeries
 from vnet._shipped import ShippedPlugin, shipped
+from vnet._stage import Stage, stage
 from vnet._stats import DeviceState, DeviceStats, Fault, KernelStats, PipelineStats, PortStats, StageStats
 from vnet._swap import Carried, Swapped, Watch, swap
 from vnet._tap import Tap, Tun
@@ -151,6 +154,7 @@ __all__ = [
     "Node",
     "NodeInterface",
     "NotFound",
+    "Packet",
     "Packets",
     "PingMatrix",
     "PingResult",
@@ -169,6 +173,7 @@ __all__ = [
     "Router",
     "ShippedPlugin",
     "Spread",
+    "Stage",
     "StageStats",
     "StaleInterface",
     "StatsSeries",
@@ -193,6 +198,7 @@ __all__ = [
     "replay",
     "run",
     "shipped",
+    "stage",
     "swap",
 ]
 

@@ -179,13 +179,21 @@ class Attachment(Shown):
 
 
 class _Target(Protocol):
+    """What the native module can attach a plugin to."""
+
     def attach(self, plugin: _vnet.Plugin, direction: Direction, position: int | None) -> _vnet.Attachment: ...
 
 
 def attach(
-    target: _Target, owner: object, on: str, plugin: PluginLike, direction: Direction, position: int | None
+    target: _Target,
+    owner: object,
+    on: str,
+    plugin: PluginLike,
+    direction: Direction,
+    position: int | None,
+    ports: tuple[str, ...] = (),
 ) -> Attachment:
-    """Attach ``plugin`` to ``target`` and see that its log lines reach :mod:`logging`.
+    """Attach ``plugin`` to ``target`` and see that its log lines reach :mod:`logging`; ``ports`` are what its ports are called.
 
     Raises InvalidValue for a negative position.
     """
@@ -195,6 +203,11 @@ def attach(
         )
     if not isinstance(plugin, Plugin):
         plugin = Plugin(plugin)
+    if callable(plugin.source):
+        # It is an attachment itself.
+        from vnet._stage import attach_callable
+
+        return attach_callable(target, owner, on, plugin, direction, position, ports)
     native = target.attach(native_plugin(plugin), direction, position)
     _logs.start()
     return Attachment(native, owner, on, direction, plugin)

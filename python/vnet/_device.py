@@ -236,7 +236,7 @@ class Device(Shown):
         as bytes, or a :class:`Plugin`, which then carries the options itself. Raises PluginRejected with the reason in words.
         """
         plugin = chosen(plugin, config, on_fault, trip, grants, seed)
-        return attach(self._native, self, self.name, plugin, direction, position)
+        return attach(self._native, self, self.name, plugin, direction, position, (self.name,))
 
     def capture(
         self,

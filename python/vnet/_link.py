@@ -161,7 +161,8 @@ class Link(Shown):
         One instance judges both directions unless ``direction`` is ``"ingress"`` (a to b) or ``"egress"`` (b to a).
         """
         plugin = chosen(plugin, config, on_fault, trip, grants, seed)
-        return self._network._remember(attach(self._native, self, self._name, plugin, direction, position))
+        ends = (self.a.name, self.b.name)
+        return self._network._remember(attach(self._native, self, self._name, plugin, direction, position, ends))
 
     def capture(
         self,
@@ -291,7 +292,7 @@ class NodeInterface(Shown):
         plugin = chosen(plugin, config, on_fault, trip, grants, seed)
         place = _vnet.Place(self._native, self.name)
         on = f"{self._node.name}:{self.name}"
-        return self._node.network._remember(attach(place, self._node, on, plugin, direction, position))
+        return self._node.network._remember(attach(place, self._node, on, plugin, direction, position, (on,)))
 
     def capture(
         self,

@@ -32,6 +32,7 @@ from vnet._plugin import PluginLike
 from vnet._recording import Recording, capture_options
 from vnet._series import StatsSeries
 from vnet._shown import Shown, headed, titled
+from vnet._stage import stage
 from vnet._stats import StageStats, stage_mark
 from vnet._swap import Swapped, swap
 from vnet._tap import addresses
@@ -450,6 +451,9 @@ class Network(Shown):
         """Put other plugins in the places of several of one link or switch, all in one step: see :func:`vnet.swap`."""
         return swap(plugins, carry)
 
+    # A callable that judges packets, on anything in it: see the function.
+    stage = staticmethod(stage)
+
     @overload
     def stats(self) -> NetworkStats: ...
 
@@ -549,10 +553,11 @@ class Network(Shown):
                 parts.append(folded(f"counters of {_count(len(links), 'link')}", link_table(links.values())))
         return titled(self, title, *parts)
 
-    def _hold(self, device: _D) -> _D:
+    def _hold(self, device: _D, node: str) -> _D:
         """Sees that a device in a node is closed with the network, and keeps the network while the device is referenced."""
         self._devices.add(device)
         device._home = self
+        device._native.belong(self._native.scope, f"{node}:{device.name}")
         return device
 
     def _keep(self, opened: socket.socket) -> socket.socket:

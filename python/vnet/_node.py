@@ -217,13 +217,13 @@ class Node(Shown):
         up: bool = True,
     ) -> Tap:
         """Make a TAP device here: :class:`Tap` with ``netns=`` this node. The network closes it, too."""
-        return self._network._hold(Tap(name, ip=ip, mac=mac, mtu=mtu, up=up, netns=self))
+        return self._network._hold(Tap(name, ip=ip, mac=mac, mtu=mtu, up=up, netns=self), self._name)
 
     def tun(
         self, name: str = "tun0", *, ip: str | Sequence[str] | None = None, mtu: int = 1500, up: bool = True
     ) -> Tun:
         """Make a TUN device here: :class:`Tun` with ``netns=`` this node. The network closes it, too."""
-        return self._network._hold(Tun(name, ip=ip, mtu=mtu, up=up, netns=self))
+        return self._network._hold(Tun(name, ip=ip, mtu=mtu, up=up, netns=self), self._name)
 
     # Measuring
 
@@ -319,7 +319,8 @@ class Node(Shown):
         """
         plugin = chosen(plugin, config, on_fault, trip, grants, seed)
         place = _vnet.Place(self._native, None)
-        return self._network._remember(attach(place, self, self._name, plugin, direction, position))
+        ports = () if isinstance(self, Switch) else (self._name,)
+        return self._network._remember(attach(place, self, self._name, plugin, direction, position, ports))
 
     def capture(
         self,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from vnet import _vnet
 from vnet._errors import InvalidValue
 from vnet._html import Html, fields, values
+from vnet._packet import Packet
 from vnet._shown import Shown, headed, titled
 
 __all__ = ["Direction", "OnFault", "Plugin", "PluginLike", "Trip", "TripLike"]
@@ -50,15 +51,16 @@ TripLike: TypeAlias = Trip | tuple[int, str | float]
 class Plugin(Shown):
     """Names a plugin and says how to run it.
 
-    ``source`` is the bare name of one that ships with vnet (``"drop_bcast"``), the path of a ``.wasm`` or ``.wat`` file, or
-    the module itself as ``bytes`` (then ``name`` is what it is called in messages). ``config`` is checked against the
-    plugin's schema. ``on_fault=None`` leaves the choice to the plugin's manifest, and is ``"closed"`` where that says nothing.
-    ``trip=None`` never stops restarting, and does so at once after each trap or error; ``(5, "10s")`` is a :class:`Trip` of 5
-    faults within 10 s. ``grants`` are the capabilities it gets of those it asks for (``random``, ``inject``, ``timer``), ``seed``
-    is that of its random numbers, ``module_cap`` the largest module accepted in bytes (1 MiB when None).
+    ``source`` is the bare name of one that ships with vnet (``"drop_bcast"``), the path of a ``.wasm`` or ``.wat`` file, the
+    module itself as ``bytes`` (then ``name`` is what it is called in messages), or a Python callable, where it is to be attached:
+    see :func:`stage`. ``config`` is checked against the plugin's schema. ``on_fault=None`` leaves the choice to the plugin's
+    manifest, and is ``"closed"`` where that says nothing. ``trip=None`` never stops restarting, and does so at once after each
+    trap or error; ``(5, "10s")`` is a :class:`Trip` of 5 faults within 10 s. ``grants`` are the capabilities it gets of those it
+    asks for (``random``, ``inject``, ``timer``), ``seed`` is that of its random numbers, ``module_cap`` the largest module
+    accepted in bytes (1 MiB when None).
     """
 
-    source: str | os.PathLike[str] | bytes
+    source: str | os.PathLike[str] | bytes | Callable[[Packet], object]
     config: Mapping[str, Any] = field(default_factory=dict)
     on_fault: OnFault | None = None
     trip: TripLike | None = Trip()
@@ -69,7 +71,7 @@ class Plugin(Shown):
 
     def _html(self) -> Html:
         own = isinstance(self.source, bytes)
-        source = f"{len(self.source):,} bytes" if isinstance(self.source, bytes) else os.fspath(self.source)
+        source = f"{len(self.source):,} bytes" if isinstance(self.source, bytes) else _name(self.source)
         names = ("config", "on_fault", "grants", "seed", "module_cap")
         shown = [(name, value) for name in names if (value := getattr(self, name))]
         trip = ("trip", None if self.trip is None else repr(self.trip))
@@ -78,8 +80,12 @@ class Plugin(Shown):
         )
 
 
-PluginLike: TypeAlias = str | os.PathLike[str] | bytes | Plugin
+PluginLike: TypeAlias = str | os.PathLike[str] | bytes | Plugin | Callable[[Packet], object]
 """A :class:`Plugin`, or what its ``source`` may be."""
+
+
+def _name(source: str | os.PathLike[str] | Callable[[Packet], object]) -> str:
+    return repr(source) if callable(source) else os.fspath(source)
 
 
 def chosen(
@@ -134,4 +140,9 @@ def _trip(trip: TripLike) -> tuple[int, str | float, float]:
 def _source(plugin: Plugin) -> tuple[str, bytes | None]:
     if isinstance(plugin.source, bytes):
         return plugin.name or "plugin", plugin.source
+    if callable(plugin.source):
+        raise InvalidValue(
+            f"{plugin.source!r} is a Python callable, which runs where it is attached only",
+            hint="give a plugin's name or file, or attach the callable to a link, switch, device or wire",
+        )
     return os.fspath(plugin.source), None

@@ -98,13 +98,16 @@ class StageStats(_Value):
     it. ``state`` is ``"running"``, ``"backoff"`` (waits for a restart), ``"tripped"`` (out of service) or ``"half-open"`` (tried
     again after that). ``swaps`` counts how often another version took its place; all numbers but those of time go on over
     that. ``guest_ns`` is time spent in the guest, estimated from the first 64 batches and every eighth of the rest,
-    ``ns_per_packet`` the same per frame; ``logs_lost`` counts lines lost to the rate limit.
+    ``ns_per_packet`` the same per frame; ``logs_lost`` counts lines lost to the rate limit. ``form`` is ``"simple"``,
+    ``"batch"``, or ``"python"`` for a :class:`Stage`, which is :attr:`slow`: ``waiting`` packets wait for its answer then, and
+    are not in ``packets_in`` yet.
     """
 
     name: str
     version: str | None
     form: str
     state: str
+    waiting: int
     packets_in: int
     bytes_in: int
     passed: int
@@ -124,6 +127,25 @@ class StageStats(_Value):
     counters: Mapping[str, int]
     logs_lost: int
     last_fault: Fault | None
+
+    @property
+    def slow(self) -> bool:
+        """Whether a Python callable judges there."""
+        return self.form == "python"
+
+    def _plus(self, other: StageStats) -> StageStats:
+        """Return the counters of both, and the state of the one that fares worse."""
+        own: dict[str, Any] = {}
+        for each in dataclasses.fields(self):
+            mine, more = getattr(self, each.name), getattr(other, each.name)
+            if isinstance(mine, int):
+                own[each.name] = mine + more
+            elif isinstance(mine, Mapping):
+                own[each.name] = {key: mine.get(key, 0) + more.get(key, 0) for key in {**mine, **more}}
+        own["last_fault"] = self.last_fault or other.last_fault
+        own["state"] = self.state if self.state != "running" else other.state
+        own["ns_per_packet"] = own["guest_ns"] / own["runs"] if own["runs"] else 0.0
+        return dataclasses.replace(self, **own)
 
     @classmethod
     def _read(cls, data: Mapping[str, Any]) -> Self:
@@ -237,14 +259,16 @@ def _stage_row(stage: StageStats) -> list[object]:
 
 
 def stage_mark(stage: StageStats) -> Html:
-    """Return a plugin's state in a frame."""
-    return mark(stage.state, {"running": "good", "tripped": "bad"}.get(stage.state, "warning"))
+    """Return a plugin's state in a frame, and that it is slow where it is."""
+    state = mark(stage.state, {"running": "good", "tripped": "bad"}.get(stage.state, "warning"))
+    return join(state, Html(" "), mark("python: slow", "warning")) if stage.slow else state
 
 
 def stage_body(stage: StageStats) -> Html:
     """Return what one plugin has done: its verdicts, its own counters, and why it was last replaced."""
     parts = [stage_table([stage])]
     more = {
+        "waiting": stage.waiting,
         "counters": stage.counters,
         "faults": stage.faults,
         "restarts": stage.restarts,

@@ -137,7 +137,8 @@ class Wire(Shown):
         One instance judges both directions unless ``direction`` is ``"ingress"`` (a to b) or ``"egress"`` (b to a).
         """
         plugin = chosen(plugin, config, on_fault, trip, grants, seed)
-        return attach(self._native, self, f"{self._a.name}-{self._b.name}", plugin, direction, position)
+        ends = (self._a.name, self._b.name)
+        return attach(self._native, self, "-".join(ends), plugin, direction, position, ends)
 
     def close(self) -> None:
         """End the forwarding and give the devices back. Doing it again does nothing."""

@@ -13,7 +13,7 @@ use crate::fdb::Learned;
 use crate::forward::Forwarder;
 use crate::port::Port;
 use crate::ring::FrameReceiver;
-use crate::stage::StageBox;
+use crate::stage::{StageBox, StageId};
 use crate::stats::PipelineStats;
 use crate::worker::Mailbox;
 
@@ -222,6 +222,11 @@ impl Carried {
 
     pub(crate) fn learned(&self) -> Vec<Learned> {
         self.forwarder.learned(self.clock.now())
+    }
+
+    /// Carries on frames that were answered elsewhere.
+    pub(crate) fn take_answers(&mut self, id: StageId) {
+        self.forwarder.take_answers(id, self.clock.now());
     }
 
     /// Carries out what `send` has said yes to and what is held; the pipeline ends.

@@ -47,6 +47,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod callout;
 mod capture;
 mod carried;
 mod cause;
@@ -72,6 +73,7 @@ mod store;
 mod turn;
 mod worker;
 
+pub use callout::{Answer, Caller, Question, Seated, Verdict, callout};
 pub use error::EngineError;
 pub use fdb::Learned;
 pub use forward::{LineAt, Place};

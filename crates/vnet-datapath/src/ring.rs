@@ -7,9 +7,12 @@ pub(crate) struct Tag {
     pub ts_ns: u64,
     pub port: u16,
     pub offload: Offload,
+    /// Host flags, and the number of the frame, where somebody is asked about it.
+    pub flags: u16,
+    pub number: u64,
 }
 
-const HEADER: usize = 32;
+const HEADER: usize = 40;
 
 impl Tag {
     fn encode(&self, len: u32) -> [u8; HEADER] {
@@ -24,14 +27,19 @@ impl Tag {
         h[18..20].copy_from_slice(&o.hdr_len.to_le_bytes());
         h[20..22].copy_from_slice(&o.csum_start.to_le_bytes());
         h[22..24].copy_from_slice(&o.csum_offset.to_le_bytes());
+        h[24..26].copy_from_slice(&self.flags.to_le_bytes());
+        h[32..40].copy_from_slice(&self.number.to_le_bytes());
         h
     }
 
     fn decode(h: &[u8; HEADER]) -> (u32, Tag) {
         let u16_at = |i: usize| u16::from_le_bytes([h[i], h[i + 1]]);
         let len = u32::from_le_bytes([h[0], h[1], h[2], h[3]]);
-        let mut ts = [0; 8];
-        ts.copy_from_slice(&h[4..12]);
+        let u64_at = |i: usize| {
+            let mut bytes = [0; 8];
+            bytes.copy_from_slice(&h[i..i + 8]);
+            u64::from_le_bytes(bytes)
+        };
         let offload = Offload {
             gso_type: h[14],
             needs_csum: h[15] != 0,
@@ -43,9 +51,11 @@ impl Tag {
         (
             len,
             Tag {
-                ts_ns: u64::from_le_bytes(ts),
+                ts_ns: u64_at(4),
                 port: u16_at(12),
                 offload,
+                flags: u16_at(24),
+                number: u64_at(32),
             },
         )
     }
@@ -53,7 +63,7 @@ impl Tag {
 
 /// Makes a bounded queue of frames between two threads: no lock, no allocation per frame.
 ///
-/// `bytes` bounds the sum of all queued frames with 32 bytes of header each.
+/// `bytes` bounds the sum of all queued frames with 40 bytes of header each.
 pub(crate) fn ring(bytes: usize) -> (FrameSender, FrameReceiver) {
     let (tx, rx) = RingBuffer::new(bytes);
     (FrameSender(tx), FrameReceiver(rx))
@@ -195,7 +205,7 @@ mod tests {
 
     #[test]
     fn refuses_what_does_not_fit_and_keeps_the_rest() {
-        let (mut tx, mut rx) = ring(100);
+        let (mut tx, mut rx) = ring(108);
         assert!(!tx.push(&Tag::default(), &[1; 80]));
         assert!(tx.push(&Tag::default(), &[2; 68]));
         assert!(!tx.push(&Tag::default(), &[3; 1]));

@@ -67,14 +67,18 @@ pub(crate) fn sink() -> io::Result<(SinkSender, SinkReceiver)> {
 impl SinkSender {
     #[must_use]
     pub(crate) fn push(&mut self, frame: &[u8], ts_ns: u64) -> bool {
+        let tag = Tag {
+            ts_ns,
+            ..Tag::default()
+        };
+        self.push_tagged(&tag, frame)
+    }
+
+    /// Queues a frame with all that its tag says.
+    #[must_use]
+    pub(crate) fn push_tagged(&mut self, tag: &Tag, frame: &[u8]) -> bool {
         self.rung = false;
-        self.queue.push(
-            &Tag {
-                ts_ns,
-                ..Tag::default()
-            },
-            frame,
-        )
+        self.queue.push(tag, frame)
     }
 
     /// Wakes receivers when frames came since the last call.
@@ -99,8 +103,8 @@ impl Drop for SinkSender {
 }
 
 /// What waiting for a frame came to.
-pub(crate) enum Taken {
-    Frame(Received),
+pub(crate) enum Taken<T = Received> {
+    Frame(T),
     TimedOut,
     Ended,
 }
@@ -111,11 +115,29 @@ impl SinkReceiver {
         self.shared.ready.as_fd()
     }
 
+    /// Ends it from this side: whoever waits returns, and what is queued may still be taken.
+    pub(crate) fn end(&self) {
+        self.shared.ended.store(true, Ordering::Release);
+        self.shared.ring();
+    }
+
     pub(crate) fn recv(&self, timeout: Option<Duration>) -> io::Result<Taken> {
+        self.recv_tagged(timeout, |tag, bytes| Received {
+            bytes,
+            ts_ns: tag.ts_ns,
+        })
+    }
+
+    /// The same, with all that the frame's tag says.
+    pub(crate) fn recv_tagged<T>(
+        &self,
+        timeout: Option<Duration>,
+        make: impl Fn(Tag, Vec<u8>) -> T,
+    ) -> io::Result<Taken<T>> {
         // A time beyond what the clock can express is for ever.
         let deadline = timeout.and_then(|t| Instant::now().checked_add(t));
         loop {
-            if let Some(taken) = self.try_take() {
+            if let Some(taken) = self.try_take(&make) {
                 return Ok(taken);
             }
             let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
@@ -133,16 +155,9 @@ impl SinkReceiver {
         }
     }
 
-    fn try_take(&self) -> Option<Taken> {
+    fn try_take<T>(&self, make: &impl Fn(Tag, Vec<u8>) -> T) -> Option<Taken<T>> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let pop = |queue: &mut FrameReceiver| {
-            queue.pop().map(|(tag, bytes)| {
-                Taken::Frame(Received {
-                    bytes,
-                    ts_ns: tag.ts_ns,
-                })
-            })
-        };
+        let pop = |queue: &mut FrameReceiver| queue.pop().map(|(tag, bytes)| Taken::Frame(make(tag, bytes)));
         if let Some(taken) = pop(&mut queue) {
             return Some(taken);
         }

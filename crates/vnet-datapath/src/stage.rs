@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use vnet_runtime::{Frames, Stage, StageStats};
 
+use crate::callout::{Callout, Seated};
 use crate::cause::Causes;
 use crate::frame::{Accepts, HEADROOM, Meta};
 
@@ -46,6 +47,8 @@ impl Direction {
 pub(crate) struct StageBox {
     pub id: StageId,
     pub stage: Stage,
+    /// Who judges in the plugin's place, if anybody.
+    pub callout: Option<Box<Callout>>,
     pub direction: Direction,
     pub accepts: Accepts,
     pub stride: usize,
@@ -59,7 +62,8 @@ pub(crate) struct StageBox {
 }
 
 impl StageBox {
-    pub(crate) fn new(mut stage: Stage, direction: Direction) -> Box<Self> {
+    pub(crate) fn new(seated: impl Into<Seated>, direction: Direction) -> Box<Self> {
+        let Seated { mut stage, callout } = seated.into();
         let traits = stage.traits();
         let arena = stage.arena();
         let (stride, slots) = (arena.stride, arena.slots.min(traits.batch));
@@ -77,6 +81,7 @@ impl StageBox {
             drops: Causes::default(),
             queued: false,
             stage,
+            callout,
             direction,
         })
     }
@@ -103,6 +108,9 @@ impl StageBox {
 
     pub(crate) fn stats(&self) -> StageStats {
         let mut stats = self.stage.stats();
+        if let Some(callout) = &self.callout {
+            callout.tell(&mut stats);
+        }
         for (name, n) in self.drops.named() {
             *stats.drops.entry(name).or_default() += n;
             // Refused at the stage's door: it arrived and was dropped, though the plugin never saw it.

@@ -244,6 +244,7 @@ impl Plugin {
             seed,
             instance: 0,
             module_cap,
+            caller: None,
         }))
     }
 }

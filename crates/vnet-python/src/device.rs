@@ -33,6 +33,10 @@ impl Device {
         self.0.scope().number()
     }
 
+    fn belong(&self, scope: u64, place: String) {
+        self.0.belong(vnet::Scope::of(scope), place);
+    }
+
     #[getter]
     fn index(&self) -> u32 {
         self.0.index()

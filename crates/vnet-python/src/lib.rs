@@ -9,6 +9,7 @@
 
 mod arrow;
 mod attachment;
+mod callable;
 mod capture;
 mod cli;
 mod command;
@@ -35,6 +36,8 @@ use pyo3::prelude::*;
 mod _vnet {
     #[pymodule_export]
     use super::attachment::{Attachment, Recording};
+    #[pymodule_export]
+    use super::callable::{Callable, callable};
     #[pymodule_export]
     use super::capture::CaptureOptions;
     #[pymodule_export]

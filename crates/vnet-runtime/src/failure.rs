@@ -17,6 +17,8 @@ pub(crate) enum Kind {
     Timeout,
     /// The plugin answered negatively: its own error.
     Error,
+    /// Code outside the engine that judges for a stage raised an exception.
+    Exception,
 }
 
 impl Kind {
@@ -25,6 +27,7 @@ impl Kind {
             Kind::Trap => "trap",
             Kind::Timeout => "timeout",
             Kind::Error => "error",
+            Kind::Exception => "exception",
         }
     }
 }

@@ -35,6 +35,7 @@ mod check;
 mod config;
 mod counters;
 mod effort;
+mod elsewhere;
 mod error;
 mod event;
 mod exports;

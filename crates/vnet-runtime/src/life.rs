@@ -148,6 +148,11 @@ impl Life {
         self.state = State::Running;
     }
 
+    /// Says whether nothing holds it up.
+    pub(crate) fn is_running(&self) -> bool {
+        self.state == State::Running
+    }
+
     /// Says whether an instance is tried after a trip.
     #[inline]
     pub(crate) fn is_tried(&self) -> bool {

@@ -15,6 +15,7 @@ use crate::life::{Next, Price};
 use crate::maps;
 use crate::options::OnFault;
 use crate::stage::Stage;
+use crate::stats::FaultReport;
 
 impl Stage {
     /// Returns what becomes of a frame while there is no instance.
@@ -46,7 +47,7 @@ impl Stage {
             self.retire(instance);
         }
         let price = match failure.kind {
-            Kind::Trap | Kind::Error => Price::Instance,
+            Kind::Trap | Kind::Error | Kind::Exception => Price::Instance,
             Kind::Timeout => Price::Time,
         };
         self.settle_failure(failure, frame, price)
@@ -85,6 +86,12 @@ impl Stage {
             (Next::Wait, true) => "it failed too often and is out of service",
         };
         let line = format!("{}: {}; {then}", report.kind, report.message);
+        self.report_fault(line, report);
+        next
+    }
+
+    /// Logs a fault and tells of it, and of the trip it may have been.
+    pub(crate) fn report_fault(&mut self, line: String, report: FaultReport) {
         if let Some(host) = self.host_mut() {
             host.log.fault(&line);
         }
@@ -96,7 +103,6 @@ impl Stage {
             self.events.push(StageEvent::new(StageEventKind::Tripped, text));
         }
         self.last_fault = Some(report);
-        next
     }
 
     /// Puts a plugin that waits for a restart, or is out of service, to work again, and forgets its faults.
@@ -141,11 +147,11 @@ impl Stage {
         }
     }
 
-    fn report_start(&mut self, was_tripped: bool, took: Duration) {
+    pub(crate) fn report_start(&mut self, was_tripped: bool, took: Duration, text: &str) {
         let (kind, text) = if was_tripped {
             (StageEventKind::HalfOpen, "tried again")
         } else {
-            (StageEventKind::Restarted, "a fresh instance runs")
+            (StageEventKind::Restarted, text)
         };
         let mut event = StageEvent::new(kind, text.to_owned());
         event.took_ns = took.as_nanos() as u64;
@@ -174,7 +180,7 @@ impl Stage {
                 self.tally.restarts += 1;
                 self.instance = Some(instance);
                 self.share_again();
-                self.report_start(was_tripped, begun.elapsed());
+                self.report_start(was_tripped, begun.elapsed(), "a fresh instance runs");
                 Ok(())
             }
             Err((host, failure)) => {

@@ -122,6 +122,12 @@ impl Stage {
         self.module.name()
     }
 
+    /// Returns what happens to frames while the plugin cannot run.
+    #[must_use]
+    pub fn on_fault(&self) -> OnFault {
+        self.on_fault
+    }
+
     /// Returns what the stage can take; it never changes.
     #[must_use]
     pub fn traits(&self) -> Traits {
@@ -186,6 +192,7 @@ impl Stage {
             version: self.module.manifest().version.clone(),
             form: self.module.form().name().to_owned(),
             state: self.life.name(Instant::now()).to_owned(),
+            waiting: 0,
             packets_in: tally.packets_in,
             bytes_in: tally.bytes_in,
             passed: tally.passed,

@@ -11,10 +11,12 @@ pub struct StageStats {
     pub name: String,
     /// The plugin's own version, where its manifest gives one.
     pub version: Option<String>,
-    /// `simple` or `batch`.
+    /// `simple` or `batch`; `python` where a Python callable judges, which is slow.
     pub form: String,
     /// `running`, `backoff` (waits for a restart), `tripped` (out of service), or `half-open` (tried again after a trip).
     pub state: String,
+    /// Frames that wait for a Python callable's answer just now.
+    pub waiting: u64,
     /// Frames handed to the stage.
     pub packets_in: u64,
     /// Their bytes.
@@ -36,7 +38,7 @@ pub struct StageStats {
     /// Drops by reason: the manifest's text of a plugin's code, `drop` for none, `other` for an undeclared one, and the host's own reasons.
     pub drops: BTreeMap<String, u64>,
     /// Broken rules: `trap`, `timeout` and `error` (negative answer), which replace the instance; `bad_desc`,
-    /// `bad_verdict`, `bad_port`, `bad_append` and `bad_pointer`, which do not, and `inject_full`.
+    /// `bad_verdict`, `bad_port`, `bad_append` and `bad_pointer`, which do not, and `inject_full`; `exception` of a Python callable.
     pub faults: BTreeMap<String, u64>,
     /// Fresh instances made after a fault.
     pub restarts: u64,

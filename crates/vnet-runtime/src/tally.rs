@@ -43,7 +43,7 @@ pub(crate) struct Tally {
     earlier: BTreeMap<String, u64>,
     pub(crate) swaps: u64,
     by_host: [u64; Reason::HOST.len()],
-    failures: [u64; 3],
+    failures: [u64; 4],
     offences: [u64; 5],
 }
 
@@ -148,6 +148,7 @@ impl Tally {
             "trap",
             "timeout",
             "error",
+            "exception",
             "bad_desc",
             "bad_verdict",
             "bad_port",

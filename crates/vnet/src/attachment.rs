@@ -91,20 +91,18 @@ pub(crate) enum Owner {
 
 impl Owner {
     /// Returns what it is in words, and whose events those of the plugin are, too.
-    fn subject(&self) -> (String, Scope) {
-        let gone = || (String::new(), Scope::next());
+    fn subject(&self) -> (String, [Scope; 2]) {
+        let gone = || (String::new(), [Scope::next(); 2]);
         match self {
-            Owner::Device(device) => device
-                .upgrade()
-                .map_or_else(gone, |device| (device.name.clone(), device.scope)),
+            Owner::Device(device) => device.upgrade().map_or_else(gone, |device| device.known_as()),
             Owner::Wire(wire) => wire
                 .upgrade()
-                .map_or_else(gone, |wire| (wire.to_string(), wire.scope)),
+                .map_or_else(gone, |wire| (wire.to_string(), [wire.scope; 2])),
             Owner::Network { network, at, .. } => {
                 let scope = network
                     .upgrade()
                     .map_or_else(Scope::next, |network| network.scope);
-                (words(at), scope)
+                (words(at), [scope; 2])
             }
         }
     }
@@ -160,6 +158,8 @@ impl Attachments {
             if last.is_none() {
                 *last = pipeline.stage_stats(attachment.id).ok();
             }
+            drop(last);
+            events::end(&attachment.subject);
         }
     }
 
@@ -183,7 +183,9 @@ impl Attachments {
 
     /// Forgets all of them; what they were in keeps their last counters.
     pub(crate) fn clear(&self) {
-        drop(std::mem::take(&mut *self.list()));
+        for attachment in std::mem::take(&mut *self.list()) {
+            events::end(&attachment.subject);
+        }
     }
 
     fn forget(&self, attachment: &Arc<AttachmentInner>) {
@@ -251,6 +253,7 @@ impl Attachment {
             Ok(stats) => {
                 *self.inner.last() = Some(stats.clone());
                 self.inner.owner.forget(&self.inner);
+                events::end(&self.inner.subject);
                 Ok(stats)
             }
             // Its device or wire may have been closed in between.
@@ -289,12 +292,12 @@ impl AttachmentInner {
             tail,
             events,
         } = begun;
-        let (place, of) = owner.subject();
+        let (place, [on, within]) = owner.subject();
         let scope = Scope::next();
         let subject = Arc::new(Mutex::new(Subject {
             plugin: Some(version.module.name().to_owned()),
             place,
-            scopes: [scope, of],
+            scopes: [scope, on, within],
         }));
         events::follow(&subject, events);
         Self {
@@ -384,6 +387,7 @@ impl AttachmentInner {
         self.reordered.store(swap.reordering_possible, Ordering::Relaxed);
         *self.last() = Some(stats.clone());
         network.attachments.forget(self);
+        events::end(&self.subject);
         Ok(stats)
     }
 
@@ -418,5 +422,11 @@ impl AttachmentInner {
                 island.with_pipeline(|pipeline| use_it(pipeline, self.id))?
             }
         }
+    }
+}
+
+impl Drop for AttachmentInner {
+    fn drop(&mut self) {
+        events::end(&self.subject);
     }
 }

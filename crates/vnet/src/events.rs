@@ -5,9 +5,10 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::fork_lock::{ForkLock, Held, lock};
 use vnet_runtime::{EventReader, FaultReport, StageEvent};
 
 /// Events kept for those who ask later; the oldest go first.
@@ -20,6 +21,12 @@ const LOOK: Duration = Duration::from_millis(20);
 pub struct Scope(u64);
 
 impl Scope {
+    /// Returns the scope of a number that [`Scope::number`] gave.
+    #[must_use]
+    pub fn of(number: u64) -> Self {
+        Self(number)
+    }
+
     pub(crate) fn next() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
@@ -52,7 +59,7 @@ pub struct Occurrence {
     pub fault: Option<FaultReport>,
     /// How long a fresh instance took to start, or a swap kept frames waiting.
     pub took: Duration,
-    scopes: [u64; 2],
+    scopes: [u64; 3],
 }
 
 /// Whose events are kept.
@@ -60,8 +67,8 @@ pub struct Occurrence {
 pub(crate) struct Subject {
     pub plugin: Option<String>,
     pub place: String,
-    /// Its own, and that of what it is on.
-    pub scopes: [Scope; 2],
+    /// Its own, that of what it is on, and that of what this is in.
+    pub scopes: [Scope; 3],
 }
 
 struct Source {
@@ -90,33 +97,19 @@ static HUB: Mutex<Hub> = Mutex::new(Hub {
 });
 
 thread_local! {
-    /// The hub's lock, held by a thread that is about to fork or has just done so.
-    static HELD: RefCell<Option<MutexGuard<'static, Hub>>> = const { RefCell::new(None) };
+    static HELD: Held<Hub> = const { RefCell::new(None) };
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+static LOCK: ForkLock<Hub> = ForkLock::new(&HUB, &HELD);
 
-/// Keeps all other threads from the events until [`release`]: a fork then finds the lock in this thread's hands.
+/// Keeps all other threads from the events until [`release`].
 pub(crate) fn hold() {
-    HELD.with_borrow_mut(|held| {
-        if held.is_none() {
-            *held = Some(lock(&HUB));
-        }
-    });
+    LOCK.hold();
 }
 
 /// Ends [`hold`].
 pub(crate) fn release() {
-    HELD.take();
-}
-
-fn with_hub<T>(work: impl FnOnce(&mut Hub) -> T) -> T {
-    HELD.with_borrow_mut(|held| match held {
-        Some(hub) => work(hub),
-        None => work(&mut lock(&HUB)),
-    })
+    LOCK.release();
 }
 
 /// Waits up to `timeout` for events of a scope, or of all, whose numbers are above `after`; returns them and the number of
@@ -127,7 +120,7 @@ fn with_hub<T>(work: impl FnOnce(&mut Hub) -> T) -> T {
 pub fn next_events(after: u64, scope: Option<u64>, timeout: Duration) -> (Vec<Occurrence>, u64) {
     let deadline = Instant::now() + timeout;
     loop {
-        let (found, last) = with_hub(|hub| {
+        let (found, last) = LOCK.with(|hub| {
             hub.collect();
             let is_wanted = |event: &&Occurrence| {
                 event.number > after && scope.is_none_or(|scope| event.scopes.contains(&scope))
@@ -143,14 +136,25 @@ pub fn next_events(after: u64, scope: Option<u64>, timeout: Duration) -> (Vec<Oc
     }
 }
 
-/// Keeps the events of a plugin at work as long as its subject lives.
+/// Takes the last events of a plugin that has ended, and lets its queue go.
+pub(crate) fn end(subject: &Arc<Mutex<Subject>>) {
+    LOCK.with(|hub| {
+        let is_known = |source: &Source| Arc::ptr_eq(&source.subject, subject);
+        if hub.sources.iter().any(is_known) {
+            hub.collect();
+            hub.sources.retain(|source| !is_known(source));
+        }
+    });
+}
+
+/// Keeps the events of a plugin at work until [`end`], or as long as its subject lives.
 pub(crate) fn follow(subject: &Arc<Mutex<Subject>>, reader: EventReader) {
     let source = Source {
         subject: Arc::clone(subject),
         lost: reader.lost(),
         reader,
     };
-    with_hub(|hub| {
+    LOCK.with(|hub| {
         // Lets go of those that have ended, should nobody ever ask.
         hub.collect();
         hub.sources.push(source);
@@ -159,7 +163,7 @@ pub(crate) fn follow(subject: &Arc<Mutex<Subject>>, reader: EventReader) {
 
 /// Tells once when a device is found deleted.
 pub(crate) fn watch_device(subject: Subject, gone: Arc<AtomicBool>) {
-    with_hub(|hub| {
+    LOCK.with(|hub| {
         let is_known = |device: &Device| Arc::ptr_eq(&device.gone, &gone);
         if !hub.devices.iter().any(is_known) {
             hub.devices.push(Device { subject, gone });
@@ -169,7 +173,7 @@ pub(crate) fn watch_device(subject: Subject, gone: Arc<AtomicBool>) {
 
 /// Keeps an event that a thread of the control plane reports.
 pub(crate) fn report(subject: &Subject, kind: &'static str, message: String, took: Duration) {
-    with_hub(|hub| {
+    LOCK.with(|hub| {
         // What came before it is told before it.
         hub.collect();
         let event = Occurrence {

@@ -2,9 +2,10 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
+use crate::fork_lock::{ForkLock, Held, lock};
 use vnet_runtime::LogReader;
 pub use vnet_runtime::LogRecord;
 
@@ -41,46 +42,29 @@ pub fn next_logs(timeout: Duration) -> Vec<LogRecord> {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 thread_local! {
-    /// The hub's lock, held by a thread that is about to fork or has just done so.
-    static HELD: RefCell<Option<MutexGuard<'static, Hub>>> = const { RefCell::new(None) };
+    static HELD: Held<Hub> = const { RefCell::new(None) };
 }
 
-/// Keeps all other threads from collecting lines until [`release`]: a fork then finds the locks in this thread's hands. The
-/// tails are locked under the hub's lock alone.
+static LOCK: ForkLock<Hub> = ForkLock::new(&HUB, &HELD);
+
+/// Keeps all other threads from collecting lines until [`release`]. The tails are locked under the hub's lock alone.
 pub(crate) fn hold() {
-    HELD.with_borrow_mut(|held| {
-        if held.is_none() {
-            *held = Some(lock(&HUB));
-        }
-    });
+    LOCK.hold();
 }
 
 /// Ends [`hold`].
 pub(crate) fn release() {
-    HELD.take();
-}
-
-/// Lets `work` have the hub. It may run between [`hold`] and [`release`], when a garbage collector drops an attachment; it
-/// must not be nested.
-fn with_hub<T>(work: impl FnOnce(&mut Hub) -> T) -> T {
-    HELD.with_borrow_mut(|held| match held {
-        Some(hub) => work(hub),
-        None => work(&mut lock(&HUB)),
-    })
+    LOCK.release();
 }
 
 fn drain() -> Vec<LogRecord> {
     // A tail whose last owner this is asks for the hub when it ends: after the work.
-    let sources = with_hub(|hub| {
+    let sources = LOCK.with(|hub| {
         hub.sources.retain(|source| source.strong_count() > 0);
         hub.sources.iter().filter_map(Weak::upgrade).collect::<Vec<_>>()
     });
-    with_hub(|hub| {
+    LOCK.with(|hub| {
         for source in &sources {
             source.pull(&mut hub.pending);
         }
@@ -102,20 +86,20 @@ impl LogTail {
             reader: Mutex::new(reader),
             tail: Mutex::new(VecDeque::new()),
         });
-        with_hub(|hub| hub.sources.push(Arc::downgrade(&tail)));
+        LOCK.with(|hub| hub.sources.push(Arc::downgrade(&tail)));
         tail
     }
 
     /// Collects from another plugin, which took the place of the one before.
     pub(crate) fn follow_on(&self, reader: LogReader) {
-        with_hub(|hub| {
+        LOCK.with(|hub| {
             self.pull(&mut hub.pending);
             *lock(&self.reader) = reader;
         });
     }
 
     pub(crate) fn lines(&self) -> Vec<LogRecord> {
-        with_hub(|hub| {
+        LOCK.with(|hub| {
             self.pull(&mut hub.pending);
             lock(&self.tail).iter().cloned().collect()
         })
@@ -139,6 +123,6 @@ impl LogTail {
 
 impl Drop for LogTail {
     fn drop(&mut self) {
-        with_hub(|hub| self.pull(&mut hub.pending));
+        LOCK.with(|hub| self.pull(&mut hub.pending));
     }
 }

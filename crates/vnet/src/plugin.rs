@@ -5,9 +5,11 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
+use vnet_datapath::{Seated, StageId};
 use vnet_packet::Layer;
 use vnet_runtime::{LoadOptions, Module, OnFault, Source, Stage, StageOptions, Trip};
 
+use crate::callable::CallerSlot;
 use crate::error::Error;
 use crate::logs::LogTail;
 use crate::shipped;
@@ -64,6 +66,8 @@ pub struct Plugin {
     pub instance: u32,
     /// Largest module accepted in bytes; 1 MiB when `None`.
     pub module_cap: Option<usize>,
+    /// Who judges in the module's place, if anybody: see [`Callable::of`](crate::Callable::of).
+    pub caller: Option<Arc<CallerSlot>>,
 }
 
 impl Plugin {
@@ -181,10 +185,32 @@ impl Plugin {
     }
 
     /// Starts an instance for a place with `ports` ports, and the collection of what it logs.
-    pub(crate) fn stage(&self, layer: Layer, ports: u16, mtu: u32) -> Result<(Stage, Arc<LogTail>), Error> {
+    pub(crate) fn stage(&self, layer: Layer, ports: u16, mtu: u32) -> Result<(Seated, Arc<LogTail>), Error> {
+        let (stage, tail) = self.own_stage(layer, ports, mtu)?;
+        let seated = match &self.caller {
+            Some(slot) => slot.fill(stage)?,
+            None => stage.into(),
+        };
+        Ok((seated, tail))
+    }
+
+    /// The same for a place where only plugins judge.
+    pub(crate) fn own_stage(
+        &self,
+        layer: Layer,
+        ports: u16,
+        mtu: u32,
+    ) -> Result<(Stage, Arc<LogTail>), Error> {
         let stage = self.stage_of(&self.module()?, layer, ports, mtu)?;
         let tail = LogTail::follow(stage.logs());
         Ok((stage, tail))
+    }
+
+    /// Takes note of the stage that it is; a callable judges from then on.
+    pub(crate) fn attached(&self, id: StageId) {
+        if let Some(slot) = &self.caller {
+            slot.begin(id);
+        }
     }
 
     /// Starts an instance of a module that was loaded.

@@ -53,7 +53,7 @@ pub fn replay(replay: Replay) -> Result<ReplayReport, Error> {
         .plugins
         .iter()
         .zip(0..)
-        .map(|(plugin, number)| plugin.numbered(number).stage(layer, 1, MTU))
+        .map(|(plugin, number)| plugin.numbered(number).own_stage(layer, 1, MTU))
         .collect::<Result<Vec<_>, _>>()?
         .into_iter()
         .unzip();

@@ -63,6 +63,20 @@ impl Attachment {
         first(put(&[(self.clone(), before)], carry)?, self)
     }
 
+    /// Refuses what no module can take the place of.
+    pub(crate) fn check_swappable(&self) -> Result<(), Error> {
+        if self.plugin().caller.is_none() {
+            return Ok(());
+        }
+        Err(Error::Invalid {
+            what: format!(
+                "stage {} is a callable outside the engine, which cannot be swapped",
+                self.name()
+            ),
+            hint: Some("attach the other one, then detach this one".into()),
+        })
+    }
+
     /// Puts a plugin that failed too often, or waits for its restart, to work at once and forgets its faults.
     ///
     /// # Errors
@@ -97,6 +111,9 @@ fn first(mut swapped: Vec<Swapped>, of: &Attachment) -> Result<Swapped, Error> {
 }
 
 fn put(all: &[(Attachment, Version)], carry: bool) -> Result<Vec<Swapped>, Error> {
+    for (attachment, _) in all {
+        attachment.check_swappable()?;
+    }
     let _one_at_a_time = in_order(all)?;
     let Some((leader, _)) = all.first() else {
         return Ok(Vec::new());

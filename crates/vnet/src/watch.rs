@@ -1,19 +1,27 @@
 //! A plugin file that is swapped in whenever it is saved.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use crate::attachment::{Attachment, AttachmentInner};
 use crate::error::Error;
 use crate::events;
+use crate::notice::{Heard, Notices};
 use crate::plugin::Plugin;
 
-/// How often the file is looked at; one that looks the same twice is whole.
+/// Time between two looks at a file that is changing; one that looks the same twice is whole.
 const LOOK: Duration = Duration::from_millis(50);
+/// Time between two looks where the kernel tells of changes: it does not tell of those made on another machine.
+const CALM: Duration = Duration::from_secs(1);
+/// A file that somebody has written and keeps open counts as whole after this time without a change.
+const KEPT_OPEN: Duration = Duration::from_secs(5);
 
 /// A file that is watched for a plugin, until it is stopped or the plugin detached; dropping it changes nothing.
 #[derive(Clone)]
@@ -24,6 +32,8 @@ pub struct Watch {
 pub(crate) struct WatchInner {
     path: PathBuf,
     stopped: AtomicBool,
+    /// Readable once it is stopped.
+    wake: OwnedFd,
     swaps: AtomicU64,
     refusals: AtomicU64,
     refused: Mutex<Option<String>>,
@@ -56,6 +66,7 @@ impl Attachment {
     /// # Errors
     /// [`Error::Invalid`] when the plugin is no file and none is named, [`Error::NotFound`], [`Error::System`].
     pub fn watch(&self, path: Option<&Path>) -> Result<Watch, Error> {
+        self.check_swappable()?;
         let path = match path {
             Some(path) => path.to_owned(),
             None => self.plugin().file().ok_or_else(|| Error::Invalid {
@@ -72,9 +83,12 @@ impl Attachment {
                 hint: None,
             });
         };
+        let wake = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)
+            .map_err(|errno| Error::io("cannot make an event descriptor", &errno.into()))?;
         let inner = Arc::new(WatchInner {
             path,
             stopped: AtomicBool::new(false),
+            wake,
             swaps: AtomicU64::new(0),
             refusals: AtomicU64::new(0),
             refused: Mutex::new(None),
@@ -85,7 +99,7 @@ impl Attachment {
             .spawn(move || look_on(&watched, &watch, seen))
             .map_err(|error| Error::io("cannot start the thread that watches a file", &error))?;
         if let Some(before) = self.inner.watched(Arc::clone(&inner)) {
-            before.stopped.store(true, Ordering::Relaxed);
+            before.stop();
         }
         Ok(Watch { inner })
     }
@@ -100,7 +114,7 @@ impl Watch {
 
     /// Ends it. A swap that is under way is finished.
     pub fn stop(&self) {
-        self.inner.stopped.store(true, Ordering::Relaxed);
+        self.inner.stop();
     }
 
     /// Returns how often the file was swapped in, and how often it was refused.
@@ -122,26 +136,59 @@ impl Watch {
 }
 
 fn look_on(watched: &Weak<AttachmentInner>, watch: &WatchInner, mut done: Look) {
-    let mut last = Some(done);
+    let mut notices = Notices::of(&watch.path);
+    if notices.is_none() {
+        tracing::debug!(target: "vnet::plugin", "{} is looked at every 50 ms: no inotify", watch.path.display());
+    }
+    let (mut last, mut since) = (Some(done), Instant::now());
+    let (mut is_settling, mut is_written) = (false, false);
     loop {
-        std::thread::sleep(LOOK);
+        let heard = match &notices {
+            Some(notices) => notices.wait(&watch.wake, if is_settling { LOOK } else { CALM }),
+            None => {
+                // An interruption is a short wait.
+                let _ = poll(
+                    &mut [PollFd::new(&watch.wake, PollFlags::IN)],
+                    Timespec::try_from(LOOK).ok().as_ref(),
+                );
+                Heard::default()
+            }
+        };
         let Some(inner) = watched.upgrade() else { return };
         let attachment = Attachment { inner };
         if watch.stopped.load(Ordering::Relaxed) || attachment.is_detached() {
             return;
         }
+        if heard.moved {
+            notices = notices.and_then(|mut notices| notices.renew(&watch.path).map(|()| notices));
+        }
+        is_written = heard.written || (is_written && !heard.saved);
         let now = Look::at(&watch.path);
-        // A file that is being written looks different each time; one that is being replaced may be away.
-        let is_whole = now == last;
+        if now != last {
+            since = Instant::now();
+        }
+        // One that is being written looks different each time, or has not been closed; one that is being replaced may be away.
+        let is_whole = match is_written {
+            true => since.elapsed() >= KEPT_OPEN,
+            false => heard.saved || now == last,
+        };
         last = now;
-        if let Some(now) = now.filter(|now| is_whole && *now != done) {
+        let changed = now.filter(|now| *now != done);
+        is_settling = changed.is_some() && !is_whole && !is_written;
+        if let Some(now) = changed.filter(|_| is_whole) {
             done = now;
+            is_written = false;
             watch.try_it(&attachment);
         }
     }
 }
 
 impl WatchInner {
+    fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+    }
+
     fn try_it(&self, attachment: &Attachment) {
         let source = self.path.display().to_string();
         let plugin = Plugin {

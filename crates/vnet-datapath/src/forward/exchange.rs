@@ -36,6 +36,11 @@ impl Exchange {
 impl Forwarder {
     /// Has stages take the places of others, all of them or none, while no frame is in any arena.
     pub(crate) fn exchange(&mut self, all: &mut [Exchange]) -> Result<Vec<CarriedState>, Unchanged> {
+        for exchange in all.iter() {
+            if let Some(index) = self.index(exchange.id) {
+                self.flush_callout(index);
+            }
+        }
         let mut carried = Vec::with_capacity(all.len());
         for exchange in all.iter_mut() {
             let index = self.index(exchange.id).ok_or(Unchanged::Missing)?;

@@ -28,11 +28,28 @@ pub enum LineAt {
 
 /// A frame in memory of its own.
 pub(crate) struct Held {
-    block: Block,
-    len: usize,
-    parcel: Parcel,
+    pub(super) block: Block,
+    pub(super) len: usize,
+    pub(super) parcel: Parcel,
     /// What a recording keeps of it meanwhile.
     stay: Option<Box<Stay>>,
+}
+
+impl Held {
+    pub(super) fn new(block: Block, len: usize, parcel: Parcel) -> Self {
+        Self {
+            block,
+            len,
+            parcel,
+            stay: None,
+        }
+    }
+
+    /// Gives it other bytes, and its memory back.
+    pub(super) fn replace(&mut self, block: Block, len: usize, lines: &mut Lines) {
+        lines.store.give(std::mem::replace(&mut self.block, block));
+        self.len = len;
+    }
 }
 
 /// A line in its place.
@@ -118,6 +135,16 @@ impl Lines {
     pub(super) fn held(&self) -> usize {
         let lines = self.seats.iter().flatten();
         lines.map(|seated| seated.line.held()).sum::<usize>() + self.delayed.len()
+    }
+
+    /// Returns memory for a frame of `len` bytes behind the headroom; `None` when this process holds too much.
+    pub(super) fn take_block(&mut self, len: usize) -> Option<Block> {
+        self.store.take(len)
+    }
+
+    /// Takes the memory of a frame back.
+    pub(super) fn give_block(&mut self, held: Held) {
+        self.store.give(held.block);
     }
 
     fn note_due(&mut self, number: usize) {
@@ -331,7 +358,7 @@ impl Forwarder {
         }
     }
 
-    fn finish_release(&mut self) {
+    pub(super) fn finish_release(&mut self) {
         self.flush();
         self.settle_turns();
         if let Some(sink) = &mut self.sink {
@@ -490,7 +517,8 @@ impl Forwarder {
     pub(crate) fn flush_lines(&mut self, now: u64) {
         self.now = now;
         // What leaves one line may enter another, or be delayed once more; it is turned round a few times at most.
-        while self.lines.held() > 0 {
+        while self.lines.held() + self.asked_about() > 0 {
+            self.flush_callouts();
             for index in 0..self.lines.seats.len() {
                 self.flush_line(index);
             }

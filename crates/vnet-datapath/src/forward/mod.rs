@@ -1,4 +1,5 @@
 mod asked;
+mod callouts;
 mod chain;
 mod delayed;
 mod door;
@@ -10,6 +11,8 @@ mod run;
 mod scratch;
 mod switch;
 
+#[cfg(test)]
+mod answered;
 #[cfg(test)]
 mod chained;
 #[cfg(test)]
@@ -30,6 +33,7 @@ use std::collections::VecDeque;
 use vnet_packet::Layer;
 use vnet_runtime::{Injected, MapCopy, MapInfo, StageStats};
 
+use crate::callout::Home;
 use crate::cause::Causes;
 use crate::clock::Clock;
 use crate::deadlines::Deadlines;
@@ -43,6 +47,7 @@ use crate::stage::{Direction, LinkSide, StageBox, StageId};
 use crate::stats::PipelineStats;
 
 pub(crate) use exchange::{Exchange, Unchanged};
+pub(crate) use lines::Held;
 pub use lines::LineAt;
 use lines::Lines;
 pub(crate) use scratch::Scratch;
@@ -91,6 +96,8 @@ pub(crate) struct Forwarder {
     pub lines: Lines,
     /// When the first timer of a stage, by index, comes.
     timers: Deadlines,
+    /// Where stages that are judged elsewhere have their answers announced.
+    home: Option<Home>,
     /// Empty between two collections of what plugins made.
     injected: Injected,
     /// Numbers of the ports that are not vacant.
@@ -139,6 +146,7 @@ impl Forwarder {
             fdb: (shape == Shape::Switch).then(Fdb::new),
             lines: Lines::default(),
             timers: Deadlines::default(),
+            home: None,
             injected: Injected::default(),
             live: Vec::with_capacity(ports.len()),
             stages: Vec::new(),
@@ -168,6 +176,9 @@ impl Forwarder {
         self.places.ports.push(Default::default());
         for stage in port.attached.drain(..) {
             let direction = stage.direction;
+            if let (Some(callout), Some(home)) = (&stage.callout, &self.home) {
+                callout.settle_in(home);
+            }
             let index = self.stages.len();
             self.stages.push(Some(stage));
             self.places.ports[number].device.push((index, direction));
@@ -221,10 +232,23 @@ impl Forwarder {
         }
     }
 
+    /// Takes note of the worker that carries it.
+    pub(crate) fn settle_in(&mut self, home: Home) {
+        for stage in self.stages.iter().flatten() {
+            if let Some(callout) = &stage.callout {
+                callout.settle_in(&home);
+            }
+        }
+        self.home = Some(home);
+    }
+
     /// Adds a stage at `position` of its place, or at the end.
     pub(crate) fn attach(&mut self, place: Place, stage: Box<StageBox>, position: Option<usize>) -> StageId {
         let id = stage.id;
         let direction = stage.direction;
+        if let (Some(callout), Some(home)) = (&stage.callout, &self.home) {
+            callout.settle_in(home);
+        }
         let index = self.stages.iter().position(Option::is_none).unwrap_or_else(|| {
             self.stages.push(None);
             self.stages.len() - 1
@@ -259,6 +283,7 @@ impl Forwarder {
     /// Takes a stage out again.
     pub(crate) fn detach(&mut self, id: StageId) -> Option<Box<StageBox>> {
         let index = self.index(id)?;
+        self.flush_callout(index);
         let mut stage = self.stages[index].take()?;
         stage.stage.unshare_arena();
         self.timers.set(index, None);
@@ -320,7 +345,7 @@ impl Forwarder {
             segmented: ledger.segmented,
             flooded: ledger.flooded,
             duplicated: ledger.duplicated,
-            held: self.lines.held() as u64,
+            held: (self.lines.held() + self.asked_about()) as u64,
             unlearned: ledger.unlearned,
             stage_drops: ledger.stage_drops,
             delivered: ledger.delivered,

@@ -46,6 +46,14 @@ impl Forwarder {
             if first.hop == 0 {
                 self.ledger.batches += 1;
             }
+            if stage.callout.is_some() {
+                self.ask_elsewhere(&mut stage);
+                stage.clear();
+                self.stages[index] = Some(stage);
+                // Those that nobody was asked about go on unless others wait.
+                self.settle_answers(index);
+                return None;
+            }
             let StageBox {
                 stage: plugin,
                 frames,
@@ -140,7 +148,7 @@ impl Forwarder {
     }
 
     /// Sends a frame back where it came from.
-    fn send_back(&mut self, hop: Visit, bytes: &mut [u8], off: usize, len: usize, parcel: Parcel) {
+    pub(super) fn send_back(&mut self, hop: Visit, bytes: &mut [u8], off: usize, len: usize, parcel: Parcel) {
         let is_leaving = hop.flags & vnet_abi::flags::EGRESS != 0;
         match hop.seat {
             Seat::Device if is_leaving => self.end(End::Port(hop.device), bytes, off, len, parcel),
@@ -153,7 +161,15 @@ impl Forwarder {
     }
 
     /// Sends a frame to the port a stage chose, which is not the one it came by.
-    fn redirect(&mut self, hop: Visit, to: u16, bytes: &mut [u8], off: usize, len: usize, parcel: Parcel) {
+    pub(super) fn redirect(
+        &mut self,
+        hop: Visit,
+        to: u16,
+        bytes: &mut [u8],
+        off: usize,
+        len: usize,
+        parcel: Parcel,
+    ) {
         match hop.seat {
             Seat::Device => {
                 self.drop_frame(Dropper::Engine, Cause::NoPort, &bytes[off..off + len], &parcel);

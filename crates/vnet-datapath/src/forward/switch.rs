@@ -116,6 +116,7 @@ impl Forwarder {
     #[expect(clippy::vec_box, reason = "stages are large and move by pointer")]
     pub(crate) fn remove_port(&mut self, port: usize) -> (Port, Vec<Box<StageBox>>) {
         self.flush_port(port);
+        self.flush_callouts_at(port);
         self.unseat(port);
         let link = std::mem::take(&mut self.places.ports[port].link);
         let ended = link

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use vnet_packet::Layer;
 use vnet_runtime::{Stage, StageStats};
 
+use crate::callout::{Home, Seated};
 use crate::carried::{Bell, Carried, Job};
 use crate::error::EngineError;
 use crate::forward::{Forwarder, Place};
@@ -144,17 +145,21 @@ impl Pipeline {
         let (sink_sender, sink) = sink.unzip();
         let infos = ports.iter().map(|port| Some(port.info.clone())).collect();
         let layer = ports.first().map_or(Layer::L2, |port| port.info.layer);
-        let forwarder = Forwarder::new(ports, shape, layer, sink_sender);
+        let mut forwarder = Forwarder::new(ports, shape, layer, sink_sender);
         let seat = pool::enter().map_err(|e| refuse("start a worker thread", e))?;
         let (sends, send_queue) = ring(SENDS);
         let bell = Arc::new(Bell::default());
+        let serial = pool::next_serial();
+        forwarder.settle_in(Home {
+            mailbox: Arc::clone(seat.mailbox()),
+            serial,
+        });
         let carried = Carried::new(
             forwarder,
             send_queue,
             Arc::clone(&bell),
             Arc::clone(seat.mailbox()),
         );
-        let serial = pool::next_serial();
         let pipeline = Self {
             name,
             shape,
@@ -241,9 +246,11 @@ impl Pipeline {
     pub fn attach(
         &self,
         place: Place,
-        stage: Stage,
+        stage: impl Into<Seated>,
         position: Option<usize>,
     ) -> Result<StageId, EngineError> {
+        let seated = stage.into();
+        let stage = &seated.stage;
         // Held until the stage is in, so that no port comes or goes meanwhile.
         let infos = self.infos();
         let is_switch = self.shape == Shape::Switch;
@@ -263,7 +270,7 @@ impl Pipeline {
         for info in concerned.iter().flatten() {
             check_fit(stage.name(), max, info)?;
         }
-        let stage = StageBox::new(stage, direction);
+        let stage = StageBox::new(seated, direction);
         self.ask(move |worker| worker.forwarder.attach(place, stage, position))
     }
 

@@ -127,6 +127,7 @@ impl Memory {
             ts_ns,
             port: 0,
             offload: *offload,
+            ..Tag::default()
         };
         if self.outgoing.push(&tag, frame) {
             Ok(())

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use vnet_datapath::{Direction, SWITCH_STAGE_PORTS, StageId};
+use vnet_datapath::{Direction, SWITCH_STAGE_PORTS, Seated, StageId};
 use vnet_packet::Layer;
-use vnet_runtime::{Stage, StageStats};
+use vnet_runtime::StageStats;
 use vnet_topology::ResolvedLink;
 
 use super::held::{Held, UserId};
@@ -65,10 +65,11 @@ impl Network {
     pub fn attach(
         &self,
         at: &At,
-        stage: Stage,
+        stage: impl Into<Seated>,
         direction: Direction,
         position: Option<usize>,
     ) -> Result<(StageId, Island), LabError> {
+        let stage = stage.into();
         self.inner.live(&never, |live, _| {
             let spot = Spot::find(&live.plan, at)?;
             live.enter(&spot, |held, port| {

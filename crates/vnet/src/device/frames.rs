@@ -96,7 +96,7 @@ impl Device {
         self.check_open()?;
         let plugin = plugin.numbered(self.inner.attachments.number());
         let (stage, tail) = plugin.stage(self.inner.layer, 1, self.mtu()?)?;
-        let begun = Begun::new(&plugin, &stage, tail);
+        let begun = Begun::new(&plugin, stage.stage(), tail);
         let stage = std::cell::Cell::new(Some(stage));
         let id: StageId = self.on_pipeline(|pipeline, port| {
             let stage = stage.take().ok_or_else(|| self.closed_error())?;
@@ -104,6 +104,7 @@ impl Device {
         })?;
         let owner = Owner::Device(Arc::downgrade(&self.inner));
         let inner = Arc::new(AttachmentInner::new(begun, id, owner));
+        plugin.attached(id);
         self.inner.attachments.add(&inner);
         Ok(Attachment { inner })
     }

@@ -167,10 +167,11 @@ impl Device {
     /// Takes the port of a quiet device and leaves its line closed; after an error the line is as it was.
     pub(crate) fn take_port(&self, line: &mut Line) -> Result<Port, Error> {
         let port = self.take(line)?;
+        let (place, [own, network]) = self.inner.known_as();
         let subject = Subject {
             plugin: None,
-            place: self.inner.name.clone(),
-            scopes: [self.inner.scope; 2],
+            place,
+            scopes: [own, network, network],
         };
         events::watch_device(subject, port.gone_flag());
         Ok(port)

@@ -9,7 +9,7 @@ mod link;
 use std::fmt;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use vnet_datapath::{Pipeline, Port};
@@ -94,12 +94,24 @@ pub(crate) struct Inner {
     pub line: line::Lock,
     pub attachments: Attachments,
     pub scope: Scope,
+    /// The network it is in, and what it is called there.
+    network: OnceLock<(Scope, String)>,
     /// Descriptor that keeps the device or its frames, for [`Device::fds`]; -1 when there is none.
     pub held: AtomicI32,
     /// How long whoever moves its frames looks for more of them before it sleeps.
     busy_poll_ns: AtomicU64,
     pub life: Arc<Life>,
     pub born: Generation,
+}
+
+impl Inner {
+    /// Returns what its events say they happened on, and whose they are.
+    pub(crate) fn known_as(&self) -> (String, [Scope; 2]) {
+        match self.network.get() {
+            Some((network, place)) => (place.clone(), [self.scope, *network]),
+            None => (self.name.clone(), [self.scope; 2]),
+        }
+    }
 }
 
 impl Device {
@@ -128,6 +140,7 @@ impl Device {
                 line: line::Lock::new(Line::Idle(source)),
                 attachments: Attachments::default(),
                 scope: Scope::next(),
+                network: OnceLock::new(),
                 held: AtomicI32::new(held.unwrap_or(-1)),
                 busy_poll_ns: AtomicU64::new(0),
                 life,
@@ -152,6 +165,12 @@ impl Device {
     #[must_use]
     pub fn scope(&self) -> Scope {
         self.inner.scope
+    }
+
+    /// Takes note of the network it is in, whose events its own are, too, and of what it is called there: `h1:tap0`.
+    pub fn belong(&self, network: Scope, place: String) {
+        // It is in one network for as long as it lives.
+        let _ = self.inner.network.set((network, place));
     }
 
     /// Returns how it came to be.

@@ -37,7 +37,7 @@ pub(super) fn attach(
     let fit = lab.fit(at)?;
     let plugin = plugin.numbered(network.inner.attachments.number());
     let (stage, tail) = plugin.stage(fit.layer, fit.ports, fit.mtu)?;
-    let begun = Begun::new(&plugin, &stage, tail);
+    let begun = Begun::new(&plugin, stage.stage(), tail);
     let (id, island) = lab.attach(at, stage, direction.into(), position)?;
     let owner = Owner::Network {
         network: Arc::downgrade(&network.inner),
@@ -45,6 +45,7 @@ pub(super) fn attach(
         at: at.clone(),
     };
     let inner = Arc::new(AttachmentInner::new(begun, id, owner));
+    plugin.attached(id);
     network.inner.attachments.add(&inner);
     Ok(Attachment { inner })
 }

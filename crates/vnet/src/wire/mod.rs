@@ -148,7 +148,7 @@ impl Wire {
         let (layer, ports, mtu) = self.inner.fit()?;
         let plugin = plugin.numbered(self.inner.attachments.number());
         let (stage, tail) = plugin.stage(layer, ports, mtu)?;
-        let begun = Begun::new(&plugin, &stage, tail);
+        let begun = Begun::new(&plugin, stage.stage(), tail);
         let stage = std::cell::Cell::new(Some(stage));
         let id: StageId = self.inner.on_pipeline(|pipeline| {
             let stage = stage.take().ok_or_else(|| self.inner.closed_error())?;
@@ -156,6 +156,7 @@ impl Wire {
         })?;
         let owner = Owner::Wire(Arc::downgrade(&self.inner));
         let inner = Arc::new(AttachmentInner::new(begun, id, owner));
+        plugin.attached(id);
         self.inner.attachments.add(&inner);
         Ok(Attachment { inner })
     }
