@@ -134,8 +134,15 @@ def answer_of(packet: Packet, returned: object) -> tuple[str, str | None, bytes 
         if verdict != "drop":
             verdict, reason = "drop", None
     elif returned is not None and returned is not packet:
-        if not isinstance(returned, (bytearray, memoryview)) and not hasattr(returned, "__bytes__"):
-            raise TypeError(f"it returned {returned!r}; expected None, True, False, or the packet as bytes")
-        return verdict, reason, bytes(returned)
+        return verdict, reason, _octets(returned)
     data = packet._data
     return verdict, reason, None if data is None or data == packet._raw else bytes(data)
+
+
+def _octets(returned: object) -> bytes:
+    if hasattr(returned, "__bytes__"):
+        return bytes(returned)
+    try:
+        return bytes(memoryview(returned))  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"it returned {returned!r}; expected None, True, False, or the packet as bytes") from None

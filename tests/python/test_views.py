@@ -16,7 +16,8 @@ VOID = {"br", "path", "rect", "polyline", "wbr"}
 # Classes whose objects hold a part of the running system: test_views_live asks those.
 LIVE = {
     "Attachment", "Bridge", "Device", "Events", "Forward", "Host", "Interface", "Link", "Live", "Map", "Maps", "Node",
-    "NodeInterface", "Process", "Recording", "Router", "StatsSeries", "Switch", "Tap", "Tun", "Veth", "VethEnd", "Watch", "Wire",
+    "NodeInterface", "Process", "Recording", "Router", "Stage", "StatsSeries", "Switch", "Tap", "Tun", "Veth", "VethEnd", "Watch",
+    "Wire",
 }  # fmt: skip
 
 

@@ -150,3 +150,9 @@ def test_what_is_live_is_the_static_picture_where_no_notebook_is() -> None:
             net.live(every=0)
     assert html(live)
     assert repr(live) == "<vnet.Live of lab: a static picture>"
+
+
+def test_a_stage_says_that_it_is_slow(netns: str) -> None:
+    with vnet.Tap("tap0") as tap, tap.attach(lambda _: None) as stage:
+        assert "python: slow" in html(stage)
+        assert "Stage" in html(stage)

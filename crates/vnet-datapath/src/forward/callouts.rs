@@ -44,16 +44,25 @@ impl Forwarder {
                 self.drop_of(callout, unasked, None);
                 continue;
             }
-            let Some(mut block) = self.lines.take_block(bytes.len()) else {
-                self.drop_of(callout, Fate::Drop(Reason::Plugin(0)), Some("store_full"));
-                continue;
-            };
-            block[HEADROOM..HEADROOM + bytes.len()].copy_from_slice(bytes);
             let parcel = Parcel {
                 meta: *meta,
                 mark: frame.mark,
                 ts_ns: frame.ts_ns,
             };
+            if !may_ask && callout.held() == 0 {
+                // Not from here: the frames that led here may have come from the next stage.
+                callout.count(unasked, None);
+                let (path, next) = (meta.path as usize, usize::from(meta.hop) + 1);
+                if !self.scratch.turns.push(path, next, bytes, parcel) {
+                    self.ledger.drops.add(Cause::TurnFull);
+                }
+                continue;
+            }
+            let Some(mut block) = self.lines.take_block(bytes.len()) else {
+                self.drop_of(callout, Fate::Drop(Reason::Plugin(0)), Some("store_full"));
+                continue;
+            };
+            block[HEADROOM..HEADROOM + bytes.len()].copy_from_slice(bytes);
             let held = Held::new(block, bytes.len(), parcel);
             if !may_ask {
                 callout.follow(held);

@@ -50,8 +50,6 @@ impl Forwarder {
                 self.ask_elsewhere(&mut stage);
                 stage.clear();
                 self.stages[index] = Some(stage);
-                // Those that nobody was asked about go on unless others wait.
-                self.settle_answers(index);
                 return None;
             }
             let StageBox {
