@@ -210,9 +210,7 @@ def attach_callable(
             f"stage {judge.name} is a Python callable, which has no configuration and no grants",
             hint="give it what it needs from Python, as with functools.partial",
         )
-    lent, asked = _vnet.callable(
-        native_plugin(Plugin(b"", on_fault=plugin.on_fault, trip=plugin.trip, name=judge.name))
-    )
+    lent, asked = _vnet.callout(native_plugin(Plugin(b"", on_fault=plugin.on_fault, trip=plugin.trip, name=judge.name)))
     native = target.attach(lent, direction, position)
     _logs.start()
     thread = threading.Thread(
@@ -224,10 +222,10 @@ def attach_callable(
 
 
 # The ends of stages at work, to be closed when the interpreter ends.
-_asking: set[_vnet.Callable] = set()
+_asking: set[_vnet.Callout] = set()
 
 
-def _carry(asked: _vnet.Callable, judge: Judge, on: str, ports: tuple[str, ...]) -> None:
+def _carry(asked: _vnet.Callout, judge: Judge, on: str, ports: tuple[str, ...]) -> None:
     log = logging.getLogger(f"vnet.plugin.{judge.name}")
     told = -_QUIET
     clock = time.perf_counter_ns
@@ -257,7 +255,7 @@ def _carry(asked: _vnet.Callable, judge: Judge, on: str, ports: tuple[str, ...])
         _asking.discard(asked)
 
 
-def _fail(asked: _vnet.Callable, number: int, took: int, error: BaseException, data: bytes) -> None:
+def _fail(asked: _vnet.Callout, number: int, took: int, error: BaseException, data: bytes) -> None:
     import traceback
 
     last = traceback.extract_tb(error.__traceback__)[-1:]

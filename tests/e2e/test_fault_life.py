@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import threading
 from collections.abc import Iterator
 
@@ -85,6 +86,36 @@ def test_a_trap_on_every_tenth_of_many_frames_costs_what_is_counted_and_nothing_
     took = [event.took_us for event in tearing.events.kept if event.kind == "restarted"]
     print(f"{on_fault}: {stats.faults['trap']} faults, reload {min(took):.0f} to {max(took):.0f} us")
     assert 0 < max(took) < 1_000_000
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("on_fault", ["closed", "open"])
+def test_the_same_on_a_link_of_a_lab(on_fault: vnet._plugin.OnFault) -> None:
+    # What the nodes say of their own accord is not meant.
+    others = b"(if (i32.ne (i32.load16_u offset=12 (local.get $p)) (i32.const 0xb588)) (then (return (i32.const 0))))"
+    marks = b"(i32.store8 offset=20 (local.get $p) (i32.const 238))"
+    assert marks in TEARING
+    tearing = TEARING.replace(marks, others + marks, 1)
+    with vnet.Network(ipv6=False) as net:
+        h1, h2 = net.host("h1"), net.host("h2")
+        link = net.link(h1, h2)
+        first = link.attach("count", direction="ingress")
+        torn = link.attach(tearing, direction="ingress", on_fault=on_fault, trip=None)
+        last = link.attach(LOOKING, direction="ingress")
+        other = link.attach("count", direction="egress")
+        with h1.socket(socket.AF_PACKET, socket.SOCK_RAW, device="eth0") as sending:
+            for start in range(0, FRAMES, 500):
+                for number in range(start, start + 500):
+                    sending.send(frame(number))
+                # A packet socket's queue is no place for many more.
+                wait_until(lambda sent=start + 500: first.stats.packets_in >= sent, 60, "the frames came")
+        stats = torn.stats
+        assert stats.faults == {"trap": FRAMES // 10}
+        assert stats.drops == {"fault": FRAMES // 10}
+        assert stats.restarts == FRAMES // 10
+        assert first.stats.passed == stats.packets_in == stats.passed + stats.dropped
+        assert last.stats.packets_in == last.stats.passed == stats.passed >= FRAMES - FRAMES // 10
+        assert not any((first.stats.faults, last.stats.faults, other.stats.faults))
 
 
 def test_five_faults_trip_a_plugin_and_a_reset_revives_it(tap: vnet.Tap, caplog: pytest.LogCaptureFixture) -> None:
@@ -194,4 +225,15 @@ def test_a_device_that_is_deleted_by_someone_else_tells_of_it_once(lab: Lab) -> 
         event = tap.events.wait("gone", timeout=30)
         assert (event.place, event.plugin) == ("tap0", None)
         wait_until(lambda: len(gone) == 1, 30, "the callback was called")
+        assert [event.kind for event in tap.events.kept] == ["gone"]
+
+
+def test_a_device_in_a_node_tells_its_network_that_it_is_gone() -> None:
+    with vnet.Network() as net:
+        h1 = net.host("h1")
+        tap = h1.tap("tap0")
+        tap.attach("count")
+        h1.run("ip link del tap0", check=True)
+        event = net.events.wait("gone", timeout=30)
+        assert (event.place, event.plugin) == ("h1:tap0", None)
         assert [event.kind for event in tap.events.kept] == ["gone"]

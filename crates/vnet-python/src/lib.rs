@@ -9,7 +9,7 @@
 
 mod arrow;
 mod attachment;
-mod callable;
+mod callout;
 mod capture;
 mod cli;
 mod command;
@@ -37,7 +37,7 @@ mod _vnet {
     #[pymodule_export]
     use super::attachment::{Attachment, Recording};
     #[pymodule_export]
-    use super::callable::{Callable, callable};
+    use super::callout::{Callout, callout};
     #[pymodule_export]
     use super::capture::CaptureOptions;
     #[pymodule_export]

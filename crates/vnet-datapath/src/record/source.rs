@@ -49,6 +49,7 @@ impl Source {
             ts_ns: entry.ts_ns,
             port: entry.interface,
             offload: entry.offload,
+            ..Tag::default()
         };
         let direction = match entry.direction {
             None => 0,

@@ -14,17 +14,17 @@ type Asked<'py> = (u64, Bound<'py, PyBytes>, u16, u16, u64);
 
 /// The end at which a callable's frames are judged.
 #[pyclass(frozen, module = "vnet._vnet")]
-pub(crate) struct Callable(vnet::Callable);
+pub(crate) struct Callout(vnet::Callable);
 
 /// Has a plugin judged by a callable.
 #[pyfunction]
-pub(crate) fn callable(plugin: &Bound<'_, Plugin>) -> (Plugin, Callable) {
+pub(crate) fn callout(plugin: &Bound<'_, Plugin>) -> (Plugin, Callout) {
     let (plugin, callable) = vnet::Callable::of(plugin.get().0.clone());
-    (Plugin(plugin), Callable(callable))
+    (Plugin(plugin), Callout(callable))
 }
 
 #[pymethods]
-impl Callable {
+impl Callout {
     /// Waits for frames, at most `timeout` seconds; `None` once there will be no more.
     fn next<'py>(&self, py: Python<'py>, most: usize, timeout: f64) -> PyResult<Option<Vec<Asked<'py>>>> {
         let timeout = Some(seconds(timeout)?);
@@ -93,7 +93,7 @@ impl Callable {
     }
 }
 
-impl Callable {
+impl Callout {
     fn give(&self, number: u64, verdict: Verdict, took_ns: u64, bytes: Option<Vec<u8>>) -> PyResult<()> {
         let took = Duration::from_nanos(took_ns);
         let answer = Answer {
