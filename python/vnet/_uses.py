@@ -36,12 +36,17 @@ def _one(plugin: PluginUse) -> Any:
         return os.fspath(plugin)
     if not isinstance(plugin, Plugin):
         return plugin if isinstance(plugin, str) else dict(plugin)
-    if isinstance(plugin.source, bytes) or plugin != Plugin(
-        plugin.source,
-        config=plugin.config,
-        on_fault=plugin.on_fault,
-        grants=plugin.grants,
-        module_cap=plugin.module_cap,
+    if (
+        isinstance(plugin.source, bytes)
+        or callable(plugin.source)
+        or plugin
+        != Plugin(
+            plugin.source,
+            config=plugin.config,
+            on_fault=plugin.on_fault,
+            grants=plugin.grants,
+            module_cap=plugin.module_cap,
+        )
     ):
         raise InvalidValue(
             f"{plugin!r} has what no declaration holds",
