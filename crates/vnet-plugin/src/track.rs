@@ -244,7 +244,7 @@ mod tests {
         assert!((0..32_u32).all(|n| TABLE.get(&n.to_le_bytes()).is_some() == (n % 4 != 0)));
         assert!(!make_room(&TABLE, 32, |_, _| Standing::Alive, |_, _| {}));
         let mut tries = 0;
-        while TABLE.len() > 0 {
+        while !TABLE.is_empty() {
             make_room(&TABLE, 32, |_, _| Standing::Old, |_, _| {});
             tries += 1;
         }

@@ -213,13 +213,13 @@ fn measure(args: &Args) -> Result<Samples> {
 const TURNS: u32 = 12;
 
 /// Gives every side in turn its slices of a stream.
-fn streams<'l, L: Borrow<(&'static str, Lab)>>(
-    labs: &'l [L],
+fn streams<L: Borrow<(&'static str, Lab)>>(
+    labs: &[L],
     round: usize,
     slice: Duration,
     turns: u32,
     ends: Ends,
-) -> Result<Vec<(&'l str, Carried)>> {
+) -> Result<Vec<(&str, Carried)>> {
     let mut open = Vec::new();
     for (name, lab) in labs.iter().map(Borrow::borrow) {
         let stream = Stream::open(lab, ends).map_err(|e| format!("{name}: {e}"))?;

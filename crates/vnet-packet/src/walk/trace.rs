@@ -253,7 +253,7 @@ fn precedes(other: &Hop, hop: &Hop, plan: &Plan) -> bool {
         // On a link between its ends, on a switch behind the port it came in by.
         _ if on_link(hop) => same_link && (on_link(other) || other.outbound || other.kind == Kind::Port),
         _ if hop.interface.is_empty() => same_node && !(is_place(other) && other.outbound),
-        _ => (same_node && other.interface == hop.interface) || (same_node && !is_place(other)),
+        _ => same_node && (other.interface == hop.interface || !is_place(other)),
     }
 }
 
