@@ -268,6 +268,10 @@ impl Callout {
     }
 
     /// Asks about a frame and keeps it; gives it back where the queue has no room for its bytes.
+    #[expect(
+        clippy::result_large_err,
+        reason = "what is not taken goes back to its owner, without a box on the packet path"
+    )]
     pub(crate) fn ask(&mut self, tag: &Tag, bytes: &[u8], held: Held) -> Result<(), Held> {
         let number = self.asked;
         if !self.sender.push_tagged(&Tag { number, ..*tag }, bytes) {
