@@ -8,6 +8,8 @@ from typing_extensions import Buffer, CapsuleType
 
 __all__ = [
     "Attachment",
+    "Callout",
+    "CaptureOptions",
     "Device",
     "Forward",
     "Frame",
@@ -15,6 +17,7 @@ __all__ = [
     "Maps",
     "Network",
     "Node",
+    "Packets",
     "Place",
     "Plugin",
     "Process",
@@ -28,6 +31,8 @@ __all__ = [
     "after_fork",
     "apparmor_profile",
     "before_fork",
+    "callout",
+    "check_filter",
     "cli_main",
     "close_sandbox",
     "doctor",
