@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import json
+import linecache
 import shlex
 import tempfile
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from vnet import _magics
 from vnet._attachment import Attachment
 from vnet._errors import Error, InvalidValue
 from vnet._plugin import Plugin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vnet._packet import Packet
 
 __all__: list[str] = []
 
@@ -35,7 +42,7 @@ class _Arguments(argparse.ArgumentParser):
 
 def _arguments() -> _Arguments:
     parser = _Arguments("%%vnet_plugin", add_help=False)
-    parser.add_argument("language", choices=tuple(_SOURCES))
+    parser.add_argument("language", choices=(*_SOURCES, "python"))
     parser.add_argument("--name", required=True, help="the variable that holds the plugin on its link")
     parser.add_argument("--on", help="what it is put on: a variable or expression")
     parser.add_argument("--config", default="{}", help="its configuration as JSON")
@@ -58,7 +65,7 @@ class PluginCell:
         self._directory = tempfile.TemporaryDirectory(prefix="vnet-plugins-")
 
     def __call__(self, line: str, cell: str) -> None:
-        """Make the cell a plugin: %%vnet_plugin rust|c|c++|zig|assemblyscript|go|wat --name NAME [--on LINK]."""
+        """Make the cell a plugin: %%vnet_plugin rust|c|c++|zig|assemblyscript|go|wat|python --name NAME [--on LINK]."""
         try:
             asked = _arguments().parse_args(shlex.split(line))
             if not asked.name.isidentifier():
@@ -75,7 +82,14 @@ class PluginCell:
             return
         place, flt = self._placed.get(asked.name, (None, None))
         if flt is not None and place == target and not flt.detached:
-            print(flt.swap(made))
+            if asked.language == "python":
+                # A callable cannot be swapped: the other one judges what this one lets pass, until that is gone.
+                before, flt = flt, target.attach(made, direction=flt.direction)
+                before.detach()
+                self._placed[asked.name] = (target, flt)
+                print(flt)
+            else:
+                print(flt.swap(made))
         else:
             options = {} if asked.direction is None else {"direction": asked.direction}
             flt = target.attach(made, **options)
@@ -99,10 +113,25 @@ class PluginCell:
             config = json.loads(asked.config)
         except ValueError as error:
             raise InvalidValue(f"--config {asked.config} is not JSON: {error}") from error
+        if asked.language == "python":
+            return Plugin(self._called(asked.name, cell), config=config, on_fault=asked.on_fault, name=asked.name)
         module = self._built(asked.language, asked.name, cell)
         # Go's run-time is larger than modules usually may be.
         cap = 4 << 20 if asked.language == "go" else None
         return Plugin(module, config=config, on_fault=asked.on_fault, grants=tuple(asked.grant), module_cap=cap)
+
+    def _called(self, name: str, cell: str) -> Callable[[Packet], object]:
+        """Run the cell, and return its function of that name, or its last one."""
+        source = "\n" + cell
+        file = f"<%%vnet_plugin {name}>"
+        # So that a traceback shows the line.
+        linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+        functions = [part.name for part in ast.parse(source, file).body if isinstance(part, ast.FunctionDef)]
+        if not functions:
+            raise InvalidValue("%%vnet_plugin python: the cell has no function", hint="write def judge(packet): ...")
+        exec(compile(source, file, "exec"), self._shell.user_ns)
+        called: Callable[[Packet], object] = self._shell.user_ns[name if name in functions else functions[-1]]
+        return called
 
     def _built(self, language: str, name: str, cell: str) -> Path:
         project = Path(self._directory.name) / language / name

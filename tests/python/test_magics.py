@@ -101,6 +101,19 @@ def test_a_cell_is_a_plugin_and_run_again_takes_its_place(cells: Cells) -> None:
     assert cells["flt"] is not first
 
 
+def test_a_cell_is_a_python_stage_and_run_again_takes_its_place(cells: Cells) -> None:
+    cells.run("h1, h2 = net.host('h1'), net.host('h2'); link = net.link(h1, h2)")
+    cell = "%%vnet_plugin python --name judge --on link\ndef judge(packet):\n    return ANSWER\n"
+    assert "<vnet.Stage judge on h1-h2 both" in cells.run(cell.replace("ANSWER", "False"))
+    cells.run("first = judge\nassert not h1.ping(h2, timeout=0.2)")
+    cells.run(cell.replace("ANSWER", "True"))
+    cells.run("assert first.detached and not judge.detached")
+    until(lambda: bool(cells["h1"].ping(cells["h2"])), "frames pass")
+    assert "has no function" in cells.fails("%%vnet_plugin python --name judge --on link\nx = 1")
+    assert "SyntaxError" in cells.fails("%%vnet_plugin python --name judge --on link\ndef judge(packet) return 1")
+    assert cells["h1"].ping(cells["h2"])
+
+
 def test_a_plugin_cell_says_what_is_wrong_with_its_line(cells: Cells) -> None:
     assert "invalid choice: 'cobol'" in cells.fails("%%vnet_plugin cobol --name x\nx")
     assert "--on nothing: name 'nothing' is not defined" in cells.fails("%%vnet_plugin wat --name x --on nothing\nx")
