@@ -18,7 +18,11 @@ fn options() -> StageOptions {
     StageOptions {
         grants: vec!["timer".into(), "inject".into()],
         ports: 2,
-        trip: None,
+        // It never trips here, and pauses before it starts again.
+        trip: Some(Trip {
+            faults: 1_000,
+            ..Trip::default()
+        }),
         ..StageOptions::default()
     }
 }
