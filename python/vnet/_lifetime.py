@@ -34,11 +34,6 @@ def adopt(owned: _Owned) -> None:
     _live.add(owned)
 
 
-def owned() -> list[_Owned]:
-    """Return what is adopted and still there."""
-    return list(_live)
-
-
 def at_exit(call: Callable[[], None]) -> None:
     """Run ``call`` at interpreter exit, after everything adopted was closed."""
     _last_calls.append(call)

@@ -16,7 +16,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from vnet import _lifetime
 from vnet._errors import CommandFailed, Error, InvalidValue, NotFound
 from vnet._node import Node, Switch
 from vnet._process import Process
@@ -76,9 +75,11 @@ def _learn_variables(*_: object) -> None:
 
 
 def _networks() -> list[Any]:
+    """Return the open networks that variables of the notebook hold."""
     from vnet._network import Network
 
-    return [owned for owned in _lifetime.owned() if isinstance(owned, Network) and not owned.closed]
+    held = {id(value): value for value in list(_shell.user_ns.values()) if isinstance(value, Network)}
+    return [network for network in held.values() if not network.closed]
 
 
 def _node(name: str) -> Node:
@@ -93,7 +94,7 @@ def _node(name: str) -> Node:
             hint=f'write {name} = net["{name}"] for one of them',
         )
     if not having:
-        raise NotFound(f"%{name}: no open network has a node {name}")
+        raise NotFound(f"%{name}: no open network of this notebook has a node {name}")
     found: Node = having[0][name]
     return found
 
