@@ -144,8 +144,8 @@ if sys.argv[1] == "take":
     sock.bind(("10.2.0.2", 9000))
     assert sock.recv(9000) == bytes(range(250)) * 5 + b"!" * 200
 else:
-    # IP_MTU_DISCOVER, IP_PMTUDISC_DONT: routers may cut it.
-    sock.setsockopt(socket.IPPROTO_IP, 10, 0)
+    # IP_MTU_DISCOVER, IP_PMTUDISC_OMIT: what was learned of the way is not asked, and routers may cut it.
+    sock.setsockopt(socket.IPPROTO_IP, 10, 5)
     sock.sendto(bytes(range(250)) * 5 + b"!" * 200, ("10.2.0.2", 9000))
 """
 '''
