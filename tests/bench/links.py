@@ -61,7 +61,7 @@ def under_way(
     The two take turns in one stream of frames, a fifth of a second each: what the machine does beside meets both alike.
     """
     settled = (asked + 20) / 1e3
-    seconds = 2 * TURNS * (SLICE + settled) + 0.2
+    seconds = TURNS * (2 * SLICE + 2 * settled + asked / 1e3) + 0.2
     receiver = Running(h2, "receive", SIZE, 64, waits=True)
     others = Running(h1, "load", h2.ip, load, seconds + 0.5, SIZE + 2)
     sender = Running(h1, "send", h2.ip, int(seconds / APART), APART, SIZE, 1)
@@ -72,6 +72,9 @@ def under_way(
         begun = time.time_ns()
         time.sleep(SLICE)
         spans.append((begun, time.time_ns()))
+        if number % 2:
+            # What is on its way would leave at once where the delay is taken off.
+            time.sleep(asked / 1e3)
     for running in (sender, others):
         running.result()
     time.sleep(0.1)
