@@ -73,6 +73,14 @@ pub fn append_with(len: usize, verdict: Verdict, fill: impl FnOnce(&mut Packet))
 /// # Errors
 /// As [`append`].
 pub fn append_to(port: u16, frame: &[u8]) -> Result<(), AppendError> {
+    append_to_with(port, frame.len(), |pkt| pkt.frame_mut().copy_from_slice(frame))
+}
+
+/// Sends a further frame of `len` bytes out by a port of the switch, as [`append_to`] does, zero until `fill` has written them.
+///
+/// # Errors
+/// As [`append`]; `fill` is then not called.
+pub fn append_to_with(port: u16, len: usize, fill: impl FnOnce(&mut Packet)) -> Result<(), AppendError> {
     let verdict = |arrival| {
         if arrival == port {
             Verdict::Tx
@@ -80,7 +88,7 @@ pub fn append_to(port: u16, frame: &[u8]) -> Result<(), AppendError> {
             Verdict::Redirect(port)
         }
     };
-    append_by(frame.len(), verdict, |pkt| pkt.frame_mut().copy_from_slice(frame))
+    append_by(len, verdict, fill)
 }
 
 /// Sends a further frame; `verdict` is told the port it counts as arrived on.

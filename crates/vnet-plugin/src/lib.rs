@@ -68,7 +68,7 @@ pub mod rt;
 pub mod testing;
 pub mod track;
 
-pub use append::{AppendError, append, append_to, append_with};
+pub use append::{AppendError, append, append_to, append_to_with, append_with};
 pub use config::{Config, config_int, config_str};
 pub use counter::Counter;
 pub use granted::{inject, random, timer, timer_off};

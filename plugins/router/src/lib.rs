@@ -199,7 +199,7 @@ fn forward(pkt: &mut Packet, flow: &Flow, interface: &Interface, settings: &Sett
     }
     let verdict = if out == port { Verdict::Tx } else { Verdict::Redirect(out) };
     if too_big {
-        if !pieces::cut(pkt, flow, exit.mtu.into(), verdict) {
+        if !pieces::cut(pkt, flow, exit.mtu.into(), out) {
             return Verdict::DropFor(TOO_BIG);
         }
         FRAGMENTED.increment();

@@ -1,7 +1,7 @@
 //! Packets longer than the MTU of the interface they leave by: cut into pieces where IPv4 allows it (RFC 791, section 3.2).
 
 use vnet_plugin::wire::{Ipv4, ip_protocol};
-use vnet_plugin::{Flow, Layer, Packet, Verdict, append_with, checksum};
+use vnet_plugin::{Flow, Layer, Packet, append_to_with, checksum};
 
 /// Returns the bytes of the longest packet that this one is: of a super-frame, one of its segments.
 pub fn longest(pkt: &Packet, flow: &Flow) -> usize {
@@ -22,10 +22,10 @@ pub fn may_cut(pkt: &Packet, flow: &Flow) -> bool {
     flow.src.is_ipv4() && pkt.gso_size().is_none() && !Ipv4::new_unchecked(packet).dont_fragment()
 }
 
-/// Cuts a packet: it becomes its own first piece, the others follow in frames of their own with the same verdict.
+/// Cuts a packet: it becomes its own first piece, the others leave by port `out` in frames of their own.
 ///
 /// False where the batch has no room for all of them.
-pub fn cut(pkt: &mut Packet, flow: &Flow, mtu: usize, verdict: Verdict) -> bool {
+pub fn cut(pkt: &mut Packet, flow: &Flow, mtu: usize, out: u16) -> bool {
     if pkt.csum_partial() {
         let frame = pkt.frame_mut();
         if let Some((start, offset)) = checksum::locate(frame, Layer::L2) {
@@ -47,7 +47,7 @@ pub fn cut(pkt: &mut Packet, flow: &Flow, mtu: usize, verdict: Verdict) -> bool 
     }
     for (number, bytes) in payload.chunks(step).enumerate().skip(1) {
         let at = number * step;
-        let appended = append_with(headers.len() + bytes.len(), verdict, |piece| {
+        let appended = append_to_with(out, headers.len() + bytes.len(), |piece| {
             let frame = piece.frame_mut();
             for (to, from) in frame.iter_mut().zip(headers.iter().chain(bytes)) {
                 *to = *from;
