@@ -16,7 +16,7 @@ from vnet._errors import Closed, TimeoutError
 from vnet._events import Events
 from vnet._html import Html, fields, mark
 from vnet._plugin import Direction, OnFault, PluginLike, Trip, TripLike, chosen
-from vnet._recording import Recording, capture_options
+from vnet._recording import Capturable, Recording
 from vnet._shown import Shown, headed, titled
 from vnet._stats import DeviceState, DeviceStats, device_counters
 from vnet._vnet import Frame
@@ -35,7 +35,7 @@ def native_device(device: object, of: str) -> _vnet.Device:
     return device._native
 
 
-class Device(Shown):
+class Device(Shown, Capturable):
     """An interface vnet opened, made by :class:`Tap`, :class:`Tun`, :class:`Veth`, :class:`Bridge` or :func:`open`.
 
     It is released by :meth:`close`, at the end of its ``with`` block, or with the process; a device that vnet made is removed
@@ -238,27 +238,8 @@ class Device(Shown):
         plugin = chosen(plugin, config, on_fault, trip, grants, seed)
         return attach(self._native, self, self.name, plugin, direction, position, (self.name,))
 
-    def capture(
-        self,
-        path: str | os.PathLike[str] | int | None = None,
-        *,
-        filter: str | None = None,
-        snaplen: int | None = None,
-        dropped: bool = False,
-        stages: bool = False,
-        rotate: str | None = None,
-        keep: int | None = None,
-    ) -> Recording:
-        """Copy every frame that enters or leaves to a pcapng file until the recording is stopped or the device closed.
-
-        ``path`` is a file, or the descriptor of a pipe that takes a stream; None makes a private file that goes with the
-        recording. ``filter`` are the words of pcap-filter(7), ``snaplen`` the most bytes of a frame, ``rotate`` the size or time
-        of a file (``"10MB"``, ``"60s"``), of which the newest ``keep`` stay. ``dropped`` adds what plugins, impairments and the
-        engine dropped, ``stages`` what each of them did; docs/captures.md says how. It is armed when this returns.
-        """
-        _logs.start()
-        options = capture_options(filter, snaplen, dropped, stages, rotate, keep)
-        return Recording._begin(path, lambda to: self._native.capture(to, options))
+    def _record(self, to: str | int, options: _vnet.CaptureOptions) -> _vnet.Recording:
+        return self._native.capture(to, options)
 
     def record(self, path: str | os.PathLike[str]) -> Recording:
         """Write every frame that enters or leaves to a capture file until the recording is stopped.

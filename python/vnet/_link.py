@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from vnet import _logs, _vnet
+from vnet import _vnet
 from vnet._attachment import Attachment, attach
 from vnet._errors import InvalidValue
 from vnet._html import Html, fields, mark
@@ -16,7 +15,7 @@ from vnet._impair import events as event_list
 from vnet._linestats import lines_body
 from vnet._netstats import LinkStats, link_table
 from vnet._plugin import Direction, OnFault, PluginLike, Trip, TripLike, chosen
-from vnet._recording import Recording, capture_options
+from vnet._recording import Capturable
 from vnet._shown import Shown, headed, titled
 from vnet._stats import KernelStats, _Value, kernel_table, stage_table
 
@@ -40,7 +39,7 @@ class LinkState(_Value):
     path: Literal["kernel", "engine"]
 
 
-class Link(Shown):
+class Link(Shown, Capturable):
     """A cable between two nodes, made by :meth:`Network.link`.
 
     Its frames are moved by the kernel until a plugin or an impairment is on it; then the engine moves them, and
@@ -164,29 +163,8 @@ class Link(Shown):
         ends = (self.a.name, self.b.name)
         return self._network._remember(attach(self._native, self, self._name, plugin, direction, position, ends))
 
-    def capture(
-        self,
-        path: str | os.PathLike[str] | int | None = None,
-        *,
-        filter: str | None = None,
-        snaplen: int | None = None,
-        dropped: bool = False,
-        stages: bool = False,
-        rotate: str | None = None,
-        keep: int | None = None,
-    ) -> Recording:
-        """Copy every frame of both directions to a pcapng file until the recording is stopped.
-
-        Each frame is in it once: at the end it is delivered to, or at the port of a switch.
-
-        ``path`` is a file, or the descriptor of a pipe that takes a stream; None makes a private file that goes with the
-        recording. ``filter`` are the words of pcap-filter(7), ``snaplen`` the most bytes of a frame, ``rotate`` the size or time
-        of a file (``"10MB"``, ``"60s"``), of which the newest ``keep`` stay. ``dropped`` adds what plugins, impairments and the
-        engine dropped, ``stages`` what each of them did; docs/captures.md says how. It is armed when this returns.
-        """
-        _logs.start()
-        options = capture_options(filter, snaplen, dropped, stages, rotate, keep)
-        return Recording._begin(path, lambda to: self._native.capture(to, options))
+    def _record(self, to: str | int, options: _vnet.CaptureOptions) -> _vnet.Recording:
+        return self._native.capture(to, options)
 
     def remove(self) -> None:
         """Take it out of the network, with its interfaces."""
@@ -218,7 +196,7 @@ class Link(Shown):
         return titled(self, headed(self, ends, stats._path), *parts)
 
 
-class NodeInterface(Shown):
+class NodeInterface(Shown, Capturable):
     """An interface of a node: its end of a link, ``eth0``, ``eth1``, ...
 
     ``addresses`` have a prefix length; ``mtu`` is in bytes; ``link`` is the name of the link behind it.
@@ -294,27 +272,8 @@ class NodeInterface(Shown):
         on = f"{self._node.name}:{self.name}"
         return self._node.network._remember(attach(place, self._node, on, plugin, direction, position, (on,)))
 
-    def capture(
-        self,
-        path: str | os.PathLike[str] | int | None = None,
-        *,
-        filter: str | None = None,
-        snaplen: int | None = None,
-        dropped: bool = False,
-        stages: bool = False,
-        rotate: str | None = None,
-        keep: int | None = None,
-    ) -> Recording:
-        """Copy every frame that the node sends or gets here to a pcapng file until the recording is stopped.
-
-        ``path`` is a file, or the descriptor of a pipe that takes a stream; None makes a private file that goes with the
-        recording. ``filter`` are the words of pcap-filter(7), ``snaplen`` the most bytes of a frame, ``rotate`` the size or time
-        of a file (``"10MB"``, ``"60s"``), of which the newest ``keep`` stay. ``dropped`` adds what plugins, impairments and the
-        engine dropped, ``stages`` what each of them did; docs/captures.md says how. It is armed when this returns.
-        """
-        _logs.start()
-        options = capture_options(filter, snaplen, dropped, stages, rotate, keep)
-        return Recording._begin(path, lambda to: self._native.capture([self.name], to, options))
+    def _record(self, to: str | int, options: _vnet.CaptureOptions) -> _vnet.Recording:
+        return self._native.capture([self.name], to, options)
 
     def add_address(self, address: str) -> None:
         """Add an address such as ``"10.0.0.2/24"``; a bare address is /32, or /128 in IPv6, as for ``ip``."""

@@ -29,7 +29,7 @@ from vnet._node import Host, Node, Router, Switch, wrap
 from vnet._picture import Attached, notes
 from vnet._ping import PingMatrix
 from vnet._plugin import PluginLike
-from vnet._recording import Recording, capture_options
+from vnet._recording import Capturable
 from vnet._series import StatsSeries
 from vnet._shown import Shown, headed, titled
 from vnet._stage import stage
@@ -45,7 +45,7 @@ _D = TypeVar("_D", bound=Device)
 Ends = tuple[str | None, str | None]
 
 
-class Network(Shown):
+class Network(Shown, Capturable):
     """Hosts, switches, routers and links in a private lab; an ordinary user may make one.
 
     ::
@@ -142,27 +142,8 @@ class Network(Shown):
         from_networkx(network, graph)
         return network
 
-    def capture(
-        self,
-        path: str | os.PathLike[str] | int | None = None,
-        *,
-        filter: str | None = None,
-        snaplen: int | None = None,
-        dropped: bool = False,
-        stages: bool = False,
-        rotate: str | None = None,
-        keep: int | None = None,
-    ) -> Recording:
-        """Copy the frames of all hosts, routers and switches to one pcapng file until the recording is stopped.
-
-        ``path`` is a file, or the descriptor of a pipe that takes a stream; None makes a private file that goes with the
-        recording. ``filter`` are the words of pcap-filter(7), ``snaplen`` the most bytes of a frame, ``rotate`` the size or time
-        of a file (``"10MB"``, ``"60s"``), of which the newest ``keep`` stay. ``dropped`` adds what plugins, impairments and the
-        engine dropped, ``stages`` what each of them did; docs/captures.md says how. It is armed when this returns.
-        """
-        _logs.start()
-        options = capture_options(filter, snaplen, dropped, stages, rotate, keep)
-        return Recording._begin(path, lambda to: self._native.capture(to, options))
+    def _record(self, to: str | int, options: _vnet.CaptureOptions) -> _vnet.Recording:
+        return self._native.capture(to, options)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the declaration as it is just now to a lab file, which :meth:`load` reads again."""

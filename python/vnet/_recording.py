@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from vnet import _vnet
+from vnet import _logs, _vnet
 from vnet._errors import Closed, InvalidValue
 from vnet._html import Html, code, fields, mark
 from vnet._packets import Captured
@@ -137,3 +137,37 @@ def capture_options(
         if not size and not seconds:
             raise InvalidValue(f'rotate={rotate!r} is neither a size such as "10MB" nor a time such as "60s"')
     return _vnet.CaptureOptions(filter, snaplen, dropped, stages, size, seconds, keep)
+
+
+class Capturable:
+    """What can be captured; a class says how by its own ``_record``."""
+
+    __slots__ = ()
+
+    def capture(
+        self,
+        path: str | os.PathLike[str] | int | None = None,
+        *,
+        filter: str | None = None,
+        snaplen: int | None = None,
+        dropped: bool = False,
+        stages: bool = False,
+        rotate: str | None = None,
+        keep: int | None = None,
+    ) -> Recording:
+        """Copy every frame of both directions to a pcapng file until the recording is stopped, or what is captured is closed.
+
+        Of a link each frame is in it once: at the end it is delivered to, or at the port of a switch. Of a network the frames of
+        all hosts, routers and switches are in it.
+
+        ``path`` is a file, or the descriptor of a pipe that takes a stream; None makes a private file that goes with the
+        recording. ``filter`` are the words of pcap-filter(7), ``snaplen`` the most bytes of a frame, ``rotate`` the size or time
+        of a file (``"10MB"``, ``"60s"``), of which the newest ``keep`` stay. ``dropped`` adds what plugins, impairments and the
+        engine dropped, ``stages`` what each of them did; docs/captures.md says how. It is armed when this returns.
+        """
+        _logs.start()
+        options = capture_options(filter, snaplen, dropped, stages, rotate, keep)
+        return Recording._begin(path, lambda to: self._record(to, options))
+
+    def _record(self, to: str | int, options: _vnet.CaptureOptions) -> _vnet.Recording:
+        raise NotImplementedError
