@@ -265,6 +265,7 @@ class Walks(Shown):
     def __init__(self, network: Network, filter: str, timeout: float, count: int | None) -> None:
         if count is not None and count < 1:
             raise InvalidValue(f"count={count} is no number of walks: give 1 or more, or None for all")
+        _vnet.check_filter(filter, nodes_of(network))
         self._network = network
         self._filter = filter
         self._timeout = timeout
@@ -433,8 +434,9 @@ def trace(
         raise InvalidValue(f"port={port}: ICMP has no ports", hint='give proto="udp" or proto="tcp"')
     try:
         address = str(ipaddress.ip_address(target if isinstance(target, str) else target.ip))
-    except ValueError as error:
-        raise InvalidValue(f"{target!r} is neither a node nor an address") from error
+    except ValueError:
+        # It is the name of a node, then.
+        address = str(source.network[str(target)].ip)
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     to = {"icmp": None, "udp": _UDP_PORT, "tcp": 80}[proto] if port is None else port
     walks = Walks(source.network, f"{proto} or icmp or icmp6", timeout, None)

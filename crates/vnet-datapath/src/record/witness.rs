@@ -61,6 +61,20 @@ struct What<'a> {
     comment: &'a str,
 }
 
+impl<'a> What<'a> {
+    /// A frame as it came somewhere.
+    fn came(frame: &'a [u8], meta: &Meta, ts_ns: u64) -> Self {
+        Self {
+            direction: Some(Direction::Inbound),
+            packet: meta.serial,
+            ts_ns,
+            offload: meta.offload,
+            frame,
+            comment: "",
+        }
+    }
+}
+
 fn put(recording: &mut Recording, interface: u16, what: &What<'_>) {
     recording.source.push(&Entry {
         interface,
@@ -161,15 +175,7 @@ impl Recordings {
             let Some((_, interface)) = recording.port(port).filter(|(port, _)| port.arriving) else {
                 continue;
             };
-            let what = What {
-                direction: Some(Direction::Inbound),
-                packet: meta.serial,
-                ts_ns,
-                offload: meta.offload,
-                frame,
-                comment: "",
-            };
-            put(recording, interface, &what);
+            put(recording, interface, &What::came(frame, meta, ts_ns));
         }
     }
 
@@ -293,12 +299,8 @@ impl Recordings {
                 continue;
             };
             let what = What {
-                direction: Some(Direction::Inbound),
-                packet: meta.serial,
-                ts_ns,
-                offload: meta.offload,
-                frame,
                 comment: &line,
+                ..What::came(frame, meta, ts_ns)
             };
             put(recording, interface, &what);
         }
@@ -433,15 +435,7 @@ impl Recordings {
             let Some(interface) = recording.line(at) else {
                 continue;
             };
-            let what = What {
-                direction: Some(Direction::Inbound),
-                packet: meta.serial,
-                ts_ns,
-                offload: meta.offload,
-                frame,
-                comment: "",
-            };
-            put(recording, interface, &what);
+            put(recording, interface, &What::came(frame, meta, ts_ns));
         }
         Box::new(Stay {
             entered_ns: came_ns,

@@ -219,25 +219,7 @@ impl PacketSocket {
     /// # Errors
     /// [`SysError::Os`].
     pub fn statistics(&self) -> Result<(u64, u64), SysError> {
-        let mut stats = libc::tpacket_stats {
-            tp_packets: 0,
-            tp_drops: 0,
-        };
-        let mut len = size_of::<libc::tpacket_stats>() as libc::socklen_t;
-        // SAFETY: `stats` and `len` outlive the call, and `len` is the size of `stats`.
-        let result = unsafe {
-            libc::getsockopt(
-                self.fd.as_raw_fd(),
-                libc::SOL_PACKET,
-                libc::PACKET_STATISTICS,
-                (&raw mut stats).cast(),
-                &raw mut len,
-            )
-        };
-        if result < 0 {
-            return Err(SysError::last("cannot read the statistics of a packet socket"));
-        }
-        Ok((u64::from(stats.tp_packets), u64::from(stats.tp_drops)))
+        statistics(self.as_fd(), "cannot read the statistics of a packet socket")
     }
 
     /// Returns the bytes of receive buffer the kernel granted, doubled as it counts.
@@ -281,6 +263,30 @@ pub(crate) fn bind(fd: BorrowedFd<'_>, ifindex: i32, protocol: u16) -> rustix::i
         )
     };
     if result < 0 { Err(last_errno()) } else { Ok(()) }
+}
+
+/// Reads how many packets came for a socket and how many of them it had no room for, and sets both to 0. Those of a ring are one
+/// field longer; the kernel writes as much as is asked for.
+fn statistics(fd: BorrowedFd<'_>, doing: &'static str) -> Result<(u64, u64), SysError> {
+    let mut stats = libc::tpacket_stats {
+        tp_packets: 0,
+        tp_drops: 0,
+    };
+    let mut len = size_of::<libc::tpacket_stats>() as libc::socklen_t;
+    // SAFETY: `stats` and `len` outlive the call, and `len` is the size of `stats`.
+    let result = unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_PACKET,
+            libc::PACKET_STATISTICS,
+            (&raw mut stats).cast(),
+            &raw mut len,
+        )
+    };
+    if result < 0 {
+        return Err(SysError::last(doing));
+    }
+    Ok((u64::from(stats.tp_packets), u64::from(stats.tp_drops)))
 }
 
 fn set_packet_option<T: Copy>(fd: BorrowedFd<'_>, option: i32, value: &T) -> rustix::io::Result<()> {

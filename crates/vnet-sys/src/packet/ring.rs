@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::io::Errno;
 
-use super::{bind, set_packet_option};
+use super::{bind, set_packet_option, statistics};
 use crate::error::last_errno;
 use crate::{SysError, VnetHdr, vnet_hdr};
 
@@ -163,26 +163,7 @@ impl PacketRing {
     /// # Errors
     /// [`SysError::Os`].
     pub fn statistics(&self) -> Result<(u64, u64), SysError> {
-        let mut stats = libc::tpacket_stats_v3 {
-            tp_packets: 0,
-            tp_drops: 0,
-            tp_freeze_q_cnt: 0,
-        };
-        let mut len = size_of::<libc::tpacket_stats_v3>() as libc::socklen_t;
-        // SAFETY: `stats` and `len` outlive the call, and `len` is the size of `stats`.
-        let result = unsafe {
-            libc::getsockopt(
-                self.fd.as_raw_fd(),
-                libc::SOL_PACKET,
-                libc::PACKET_STATISTICS,
-                (&raw mut stats).cast(),
-                &raw mut len,
-            )
-        };
-        if result < 0 {
-            return Err(SysError::last("cannot read the statistics of a recording"));
-        }
-        Ok((u64::from(stats.tp_packets), u64::from(stats.tp_drops)))
+        statistics(self.fd.as_fd(), "cannot read the statistics of a recording")
     }
 
     /// The first word of a block's header that both sides write: who may use it.
