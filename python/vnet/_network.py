@@ -472,7 +472,7 @@ class Network(Shown, Capturable):
         fate is known, ends after ``timeout`` seconds, and both end after ``count`` walks; None means all. Starts the network.
         Raises InvalidValue when the filter is none.
         """
-        return Walks(self, filter, timeout, count)
+        return Walks(self, filter, timeout, count)._check()
 
     def close(self) -> None:
         """End every program in it, take it down and wait until it is gone. Doing it again does nothing."""

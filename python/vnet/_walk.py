@@ -265,7 +265,6 @@ class Walks(Shown):
     def __init__(self, network: Network, filter: str, timeout: float, count: int | None) -> None:
         if count is not None and count < 1:
             raise InvalidValue(f"count={count} is no number of walks: give 1 or more, or None for all")
-        _vnet.check_filter(filter, nodes_of(network))
         self._network = network
         self._filter = filter
         self._timeout = timeout
@@ -273,10 +272,15 @@ class Walks(Shown):
         self._recording: Recording | None = None
         self._found: list[Walk] | None = None
 
+    def _check(self) -> Self:
+        """Raise InvalidValue where the filter is none."""
+        self._nodes = nodes_of(self._network)
+        _vnet.check_filter(self._filter, self._nodes)
+        return self
+
     def _begin(self) -> Recording:
         network = self._network
-        self._nodes = nodes_of(network)
-        _vnet.check_filter(self._filter, self._nodes)
+        self._check()
         self._places, self._links = _plan(network)
         self._counters = Counters(network)
         self._recording = recording = network.capture(stages=True, dropped=True)

@@ -217,7 +217,7 @@ def values() -> Mapping[str, Any]:
         "walk": walk(),
         "walk-empty": vnet.Walk([], "not seen at any hop"),
         "walk-huge": walk(250),
-        "walks": vnet.Network("sample", seed=1).walk(f"host {HOSTILE}"),
+        "walks": vnet.Network("sample", seed=1).walk("host 10.0.0.1 && not arp"),
         "frame-arp": vnet.Frame(ARP),
         "frame-cut": vnet.Frame(CONNECTION[0][:40]),
         "frame-dns": dns(query=False),
