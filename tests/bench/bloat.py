@@ -22,11 +22,13 @@ PAGE = 64 << 10
 FILL = 25
 # Echo requests of a round, and seconds between two: more than a whole swing of the shortest queue.
 PINGS, BETWEEN = 20, 0.05
+# Seconds that an answer is waited for: more than the longest queue holds it up, since full queues drop requests too.
+LATEST = 2
 
 
 def bloat(rounds: int) -> None:
     """Measure round trips of a client whose link a download fills, then a page's time; the labs run side by side."""
-    pinging, fetching = rounds * (PINGS * BETWEEN + 0.3), rounds * 1.5
+    pinging, fetching = rounds * (PINGS * BETWEEN + LATEST), rounds * 1.5
     with vnet.Network(seed=1, ipv6=False) as net:
         labs = {}
         for number, (name, queue) in enumerate(QUEUES.items()):
@@ -47,7 +49,7 @@ def bloat(rounds: int) -> None:
 
         def trip(name: str) -> float:
             server, client, _ = labs[name]
-            return client.ping(server, count=PINGS, interval=BETWEEN, timeout=5).rtt_avg or 0
+            return client.ping(server, count=PINGS, interval=BETWEEN, timeout=LATEST).rtt_avg or 0
 
         with ThreadPoolExecutor(len(labs)) as threads:
             for _ in range(rounds):
