@@ -8,10 +8,10 @@ use vnet_topology::{LinkSpec, NodeSpec, Resolved, Spec, resolve};
 use crate::apply;
 use crate::error::LabError;
 use crate::island::Key;
-use crate::loops;
 use crate::network::{Live, Network, State, unknown};
 use crate::plan::{Plan, Steps};
 use crate::progress::Teller;
+use crate::{forwarding, loops};
 
 impl Network {
     /// Declares a node; in a started network it is there at once.
@@ -146,6 +146,7 @@ impl Live {
             self.numbers.remove(name);
         }
         loops::warn(&self.plan, &after);
+        forwarding::warn(&self.plan, &after, &self.ground);
         self.impaired.retain(|link, _| after.link(link).is_some());
         self.plan = Arc::new(after);
         Ok(Arc::clone(&self.plan))

@@ -1,12 +1,14 @@
 use vnet_netlink::NetlinkError;
 use vnet_sandbox::{Lab, SandboxError, Space, Step};
-use vnet_topology::ResolvedNode;
+use vnet_topology::{FORWARDING, NodeKind, ResolvedNode};
 
 /// What this kernel and this user's rights let a lab do, found out once when it is opened.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ground {
     /// Whether the kernel has IPv6.
     pub ipv6: bool,
+    /// Whether /proc/sys can be written; in many containers it cannot.
+    pub writable: bool,
     /// Kernel settings of every node, before those it declares.
     settings: Vec<(&'static str, String)>,
 }
@@ -31,7 +33,7 @@ const QUIET: [(&str, &str); 2] = [
 impl Ground {
     /// Finds out, and silences the lab's own namespace.
     ///
-    /// Where /proc/sys cannot be written, as in many containers, nodes keep the kernel's settings.
+    /// Where /proc/sys cannot be written nodes keep the kernel's settings.
     pub(crate) fn find(lab: &Lab) -> Result<Self, SandboxError> {
         let read = |key| lab.sysctl(Space::LAB, key).ok();
         let before = read(NO_IPV6);
@@ -45,7 +47,7 @@ impl Ground {
         if !write(lab, key, value)? {
             return Ok(Self {
                 ipv6,
-                settings: Vec::new(),
+                ..Self::default()
             });
         }
         for key in FILTERS {
@@ -65,7 +67,11 @@ impl Ground {
         if forwards {
             settings.push(("net.ipv4.ip_forward", "0".to_owned()));
         }
-        Ok(Self { ipv6, settings })
+        Ok(Self {
+            ipv6,
+            writable: true,
+            settings,
+        })
     }
 
     /// Whether a node has IPv6: its kernel does, and its own settings do not turn it off.
@@ -75,6 +81,12 @@ impl Ground {
             node.sysctls.get(&key).is_some_and(|value| value.trim() == "1")
         };
         self.ipv6 && !off("all") && !off("default")
+    }
+
+    /// Whether the interfaces of a node are told one by one to forward IPv4, since the node as a whole cannot be told.
+    pub(crate) fn forwards_by_interface(&self, node: &ResolvedNode) -> bool {
+        let forwards = |(key, value): &(&str, &str)| node.sysctls.get(*key).is_some_and(|set| set == value);
+        !self.writable && node.kind == NodeKind::Router && FORWARDING.iter().all(forwards)
     }
 
     /// The settings of every node.

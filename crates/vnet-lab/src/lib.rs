@@ -43,6 +43,7 @@ mod change;
 mod error;
 mod fdb;
 mod forward;
+mod forwarding;
 mod ground;
 mod impair;
 mod iperf;

@@ -16,12 +16,12 @@ use crate::ground::Ground;
 use crate::impair;
 use crate::island::{Held, Key};
 use crate::lines::{LinkLines, ReadyLines};
-use crate::loops;
 use crate::numbers::Numbers;
 use crate::plan::Plan;
 use crate::progress::{Audience, BUILDING, Listener, Teller};
 use crate::schedule::Scheduler;
 use crate::sockets::Sockets;
+use crate::{forwarding, loops};
 
 /// A network of hosts, switches, routers and links, in a private lab.
 ///
@@ -229,6 +229,7 @@ impl Inner {
                 return Err(error);
             }
             loops::warn(&Resolved::default(), &plan);
+            forwarding::warn(&Resolved::default(), &plan, &live.ground);
             state.live = Some(live);
             self.started.store(true, Ordering::Release);
             for link in &state.spec.links {

@@ -168,6 +168,10 @@ pub struct LinkSet {
     /// Whether the kernel gives it an IPv6 link-local address by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub addrgen: Option<bool>,
+    /// Has IPv4 packets that come in by it forwarded, whichever way their sender would be reached: `forwarding` and a loose
+    /// `rp_filter` of its kernel settings, for where /proc/sys cannot be written. IPv6 has no such request.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub forward_ipv4: bool,
     /// Its name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,

@@ -79,6 +79,9 @@ impl LinkSet {
         if let Some(addrgen) = self.addrgen {
             parts.push(format!("addrgen {addrgen}"));
         }
+        if self.forward_ipv4 {
+            parts.push("IPv4 forwarding".to_owned());
+        }
         if let Some(name) = &self.name {
             parts.push(format!("name {name}"));
         }

@@ -5,8 +5,8 @@ use std::os::fd::AsRawFd;
 use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::link::{
-    AfSpecInet6, AfSpecUnspec, BridgeStpState, In6AddrGenMode, InfoBridge, InfoData, InfoKind, InfoVeth,
-    LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    AfSpecInet, AfSpecInet6, AfSpecUnspec, BridgeStpState, In6AddrGenMode, InetDevConf, InfoBridge, InfoData,
+    InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
 };
 
 use crate::batch::Spaces;
@@ -20,6 +20,9 @@ pub(crate) struct Request {
 }
 
 const MAKE: u16 = NLM_F_CREATE | NLM_F_EXCL;
+/// A source must be reachable by some interface, not by that its packet came in by; it wins over a strict setting of all
+/// interfaces (Documentation/networking/ip-sysctl.rst).
+const LOOSE: i32 = 2;
 const PUT: u16 = NLM_F_CREATE | NLM_F_REPLACE;
 
 /// Returns the requests a change takes: one, or two where it sets an interface up
@@ -157,14 +160,23 @@ fn set_link(index: u32, set: &LinkSet) -> Vec<LinkMessage> {
     if let Some(alias) = &set.alias {
         attributes.push(LinkAttribute::IfAlias(alias.clone()));
     }
+    let mut families = Vec::new();
+    if set.forward_ipv4 {
+        let mut settings = InetDevConf::default();
+        settings.forwarding = 1;
+        settings.rp_filter = LOOSE;
+        families.push(AfSpecUnspec::Inet(vec![AfSpecInet::DevConfRequest(settings)]));
+    }
     if let Some(addrgen) = set.addrgen {
         let mode = if addrgen {
             In6AddrGenMode::Eui64
         } else {
             In6AddrGenMode::None
         };
-        let inet6 = AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(mode)]);
-        attributes.push(LinkAttribute::AfSpecUnspec(vec![inet6]));
+        families.push(AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(mode)]));
+    }
+    if !families.is_empty() {
+        attributes.push(LinkAttribute::AfSpecUnspec(families));
     }
     if let Some(noarp) = set.noarp {
         flag(&mut message, LinkFlags::Noarp, noarp);

@@ -53,7 +53,7 @@ pub use error::{Place, TopologyError};
 pub use graph::{GraphNote, GraphNotes, GraphState, graph_dot, graph_svg, graph_text};
 pub use loops::loops;
 pub use places::Declared;
-pub use resolve::resolve;
+pub use resolve::{FORWARDING, resolve};
 pub use resolved::{Resolved, ResolvedInterface, ResolvedLink, ResolvedNode, ResolvedRoute, Segment, Slot};
 pub use schedule::{Event, Plug, When};
 pub use spec::{

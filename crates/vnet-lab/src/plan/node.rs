@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use vnet_netlink::{Change, Cidr, LinkSet, Mac};
 use vnet_sandbox::{NodeSetup, Space, Step};
-use vnet_topology::{NodeKind, NodeSpec, ResolvedNode};
+use vnet_topology::{FORWARDING, NodeKind, NodeSpec, ResolvedNode};
 
 use super::Plan;
 use crate::ground::Ground;
@@ -65,7 +65,11 @@ impl Plan {
                 self.make.push(&of, sysctl(space, key, value));
             }
         }
+        let by_interface = ground.forwards_by_interface(node);
         for (key, value) in &node.sysctls {
+            if by_interface && FORWARDING.contains(&(key, value)) {
+                continue;
+            }
             self.make.push(&of, sysctl(space, key, value));
         }
     }
@@ -101,6 +105,7 @@ impl Plan {
             let set = LinkSet {
                 up: Some(true),
                 addrgen: ground.ipv6.then_some(false),
+                forward_ipv4: ground.forwards_by_interface(node),
                 ..LinkSet::default()
             };
             self.make.push(&of, net(Change::Link { index, set }));

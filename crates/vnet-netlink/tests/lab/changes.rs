@@ -128,6 +128,7 @@ fn each_property_is_set_and_set_back() {
             bridge: Some(20),
             noarp: Some(true),
             addrgen: Some(false),
+            forward_ipv4: true,
             name: Some("other".into()),
             alias: Some("an alias".into()),
         };

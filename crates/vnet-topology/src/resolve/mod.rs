@@ -14,6 +14,7 @@ use crate::resolved::Resolved;
 use crate::spec::Spec;
 
 pub(crate) use addresses::is_an_interfaces;
+pub use sysctls::FORWARDING;
 
 /// Decides every name, Ethernet address, IP address and route of a network.
 ///

@@ -3,10 +3,10 @@
 use crate::resolved::Resolved;
 use crate::spec::{NodeKind, Spec};
 
-/// What makes a router forward, whatever the host of the lab has set for itself: a namespace takes over the host's
+/// The settings that make a router forward, whatever the host of the lab has set for itself: a namespace takes over the host's
 /// IPv4 settings (net.core.devconf_inherit_init_net), and a strict rp_filter drops what comes in on another way
 /// than it would go out.
-const ROUTER: [(&str, &str); 4] = [
+pub const FORWARDING: [(&str, &str); 4] = [
     ("net.ipv4.conf.all.rp_filter", "0"),
     ("net.ipv4.conf.default.rp_filter", "0"),
     ("net.ipv4.ip_forward", "1"),
@@ -18,7 +18,7 @@ pub(crate) fn decide(spec: &Spec, plan: &mut Resolved) {
     for (declared, node) in spec.nodes.iter().zip(&mut plan.nodes) {
         if node.kind == NodeKind::Router {
             node.sysctls
-                .extend(ROUTER.map(|(key, value)| (key.to_owned(), value.to_owned())));
+                .extend(FORWARDING.map(|(key, value)| (key.to_owned(), value.to_owned())));
         }
         for (key, value) in &declared.sysctls {
             let map = if names_an_interface(key) {

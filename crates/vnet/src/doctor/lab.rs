@@ -200,7 +200,7 @@ impl Open {
             Err(failed) => warning(
                 CHECK,
                 failed.error.to_string(),
-                "routers do not forward and sysctl() of a node fails; hosts, switches and devices work",
+                "routers forward IPv4 alone and sysctl() of a node fails; all else works",
                 Some(
                     "start the container with --security-opt systempaths=unconfined (Docker) or --security-opt unmask=ALL \
                      (podman)",
