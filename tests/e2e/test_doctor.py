@@ -196,3 +196,41 @@ def test_masked_proc_costs_the_view_of_processes_and_ipv6_through_routers(user: 
     warnings = [line.split(":")[0] for line in lines if "/proc/sys cannot be written here" in line]
     assert warnings == ["no IPv6 is forwarded by r1, r2", "no IPv6 is forwarded by r3"]
     assert [line for line in lines if line.startswith(("True", "False"))] == ["True False", "True", "True"]
+    own = user.does("import vnet; print(vnet.run('ls -d /proc/[0-9]* | wc -l', check=True).stdout)")
+    assert int(own) <= 5
+
+
+@needs_root
+def test_no_new_privs_costs_what_it_says_and_nothing_else(user: Person) -> None:
+    bound = within(user, *restrictions.NO_NEW_PRIVS)
+    report = Report(bound)
+    assert (report.code, report.backend) == (0, "packet")
+    assert report["no_new_privs"]["severity"] == "warning"
+    assert "set-user-id" in report["no_new_privs"]["effect"]
+    assert "--no-new-privs" in report["no_new_privs"]["fix"]
+    assert set(report.bad()) <= USUAL | {"no_new_privs"}
+    # `id` with the set-user-id bit tells whom it runs as.
+    copy = shutil.copy("/usr/bin/id", user.home / "id")
+    os.chown(copy, 0, 0)
+    Path(copy).chmod(0o755 | stat.S_ISUID)
+    asks = "import sys, vnet; print(vnet.run([sys.argv[1], '-u'], netns=sys.argv[2], check=True).stdout, end='')"
+    assert user.does(asks, copy, "host") == "0\n"
+    assert bound.does(asks, copy, "host") == f"{uid(user)}\n"
+    assert {who.does(asks, copy, "sandbox") for who in (user, bound)} == {f"{uid(user)}\n"}
+    # ping, which has a file capability, works in the sandbox all the same.
+    bound.does("import vnet; vnet.run('ping -c1 127.0.0.1', check=True)")
+
+
+def test_it_leaves_nothing(user: Person) -> None:
+    def processes() -> set[str]:
+        return {entry.name for entry in Path("/proc").iterdir() if entry.name.isdigit() and is_ours(entry)}
+
+    def is_ours(entry: Path) -> bool:
+        try:
+            return user.mark.encode() in (entry / "environ").read_bytes()
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            return False
+
+    children = "import vnet; vnet.doctor(); print(open('/proc/thread-self/children').read().split())"
+    assert user.does(children) == "[]\n", "the lab it looked at has ended when it returns"
+    assert processes() == set()
