@@ -26,6 +26,7 @@ rust_plugins=(
   count:shipped/count.wasm
   dns_block:shipped/dns_block.wasm
   drop_bcast:shipped/drop_bcast.wasm
+  filter:shipped/filter.wasm
   icmp_echo:shipped/icmp_echo.wasm
   learning_switch:shipped/learning_switch.wasm
   load_balancer:shipped/load_balancer.wasm

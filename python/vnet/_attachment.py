@@ -82,7 +82,7 @@ class Attachment(Shown):
         """The last 256 lines the plugin logged, oldest first. All of them go to logger ``vnet.plugin.NAME`` too."""
         return tuple(
             LogRecord(plugin, _LEVELS[min(level, 3)], message, seconds)
-            for plugin, level, message, seconds in self._native.logs()
+            for plugin, _, level, message, seconds in self._native.logs()
         )
 
     @property

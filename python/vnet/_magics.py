@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import select
 import shlex
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from vnet import _progress
 from vnet._errors import CommandFailed, Error, InvalidValue, NotFound
 from vnet._node import Node, Switch
 from vnet._process import Process
@@ -174,31 +176,51 @@ def _vnet_line(line: str) -> None:
 def command_line(arguments: list[str]) -> None:
     """Run ``vnet`` with these arguments, print what it says, and raise CommandFailed when it fails."""
     command = [sys.executable, "-m", "vnet", *arguments]
+    shown = shlex.join(["vnet", *arguments])
     # Without standard input nothing asks; the process group is the notebook's, so an interrupt reaches it too.
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert process.stdout is not None
     try:
+        # Until it says something, that it is at work is all there is to be seen.
+        with _progress.waiting(shown) as tick:
+            while not select.select([process.stdout], [], [], _progress.TICK)[0]:
+                tick()
         echo(process.stdout)
         status = process.wait()
     finally:
         process.kill()
         process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        process.stdout.close()
     if status != 0:
-        shown = shlex.join(["vnet", *arguments])
         raise brief(CommandFailed(f"{shown} ended with status {status}", returncode=status, cmd=command))
 
 
-def quietly(arguments: list[str], directory: Path) -> None:
-    """Run ``vnet`` with these arguments in ``directory``; print what it says, and raise CommandFailed, only when it fails."""
+def quietly(what: str, arguments: list[str], directory: Path) -> None:
+    """Run ``vnet`` with these arguments in ``directory``, which does ``what``.
+
+    Prints what it says, and raises CommandFailed, only when it fails.
+    """
     command = [sys.executable, "-m", "vnet", *arguments]
-    done = subprocess.run(
+    process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=directory
     )
-    if done.returncode != 0:
-        print(done.stdout.decode(errors="replace"), end="")
+    try:
+        with _progress.waiting(what) as tick:
+            while True:
+                try:
+                    said, _ = process.communicate(timeout=_progress.TICK)
+                    break
+                except subprocess.TimeoutExpired:
+                    tick()
+    finally:
+        process.kill()
+        process.wait()
+    if process.returncode != 0:
+        print(said.decode(errors="replace"), end="")
         shown = " ".join(["vnet", *arguments[:2]])
-        raise CommandFailed(f"{shown} ended with status {done.returncode}", returncode=done.returncode, cmd=command)
+        raise CommandFailed(
+            f"{shown} ended with status {process.returncode}", returncode=process.returncode, cmd=command
+        )
 
 
 def brief(error: Error) -> Error:

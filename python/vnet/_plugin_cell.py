@@ -1,4 +1,4 @@
-"""The cell magic ``%%vnet_plugin``: a cell that is the source of a plugin."""
+"""The cell magic ``%%vnet_plugin``: a cell that is the source of a plugin, or the expression of a filter."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import ast
 import json
 import linecache
+import re
 import shlex
 import tempfile
 from pathlib import Path
@@ -42,7 +43,7 @@ class _Arguments(argparse.ArgumentParser):
 
 def _arguments() -> _Arguments:
     parser = _Arguments("%%vnet_plugin", add_help=False)
-    parser.add_argument("language", choices=(*_SOURCES, "python"))
+    parser.add_argument("language", choices=(*_SOURCES, "python", "filter"))
     parser.add_argument("--name", required=True, help="the variable that holds the plugin on its link")
     parser.add_argument("--on", help="what it is put on: a variable or expression")
     parser.add_argument("--config", default="{}", help="its configuration as JSON")
@@ -50,6 +51,18 @@ def _arguments() -> _Arguments:
     parser.add_argument("--on-fault", choices=["closed", "open"])
     parser.add_argument("--grant", action="append", default=[])
     return parser
+
+
+def _expression(cell: str, target: Any) -> str:
+    """Return a cell's filter: without comments, and with addresses in place of the nodes of the network that ``target`` is in."""
+    # Blanks in place of comments, as tcpdump reads a file, and a line in place of the magic's: so lines and characters count as
+    # the notebook counts them.
+    text = "\n" + re.sub("#[^\n]*", lambda comment: " " * len(comment[0]), cell)
+    if not text.strip():
+        raise InvalidValue("%%vnet_plugin filter: the cell has no filter", hint="write for example: tcp port 80 or arp")
+    # An interface is a node's.
+    network = getattr(getattr(target, "node", target), "network", None)
+    return text if network is None else network._native.plain_filter(text)
 
 
 class PluginCell:
@@ -65,7 +78,7 @@ class PluginCell:
         self._directory = tempfile.TemporaryDirectory(prefix="vnet-plugins-")
 
     def __call__(self, line: str, cell: str) -> None:
-        """Make the cell a plugin: %%vnet_plugin rust|c|c++|zig|assemblyscript|go|wat|python --name NAME [--on LINK]."""
+        """Make the cell a plugin: %%vnet_plugin rust|c|c++|zig|assemblyscript|go|wat|python|filter --name NAME [--on LINK]."""
         try:
             asked = _arguments().parse_args(shlex.split(line))
             if not asked.name.isidentifier():
@@ -76,7 +89,7 @@ class PluginCell:
 
     def _run(self, asked: argparse.Namespace, cell: str) -> None:
         target = None if asked.on is None else self._target(asked.on)
-        made = self._made(asked, cell)
+        made = self._made(asked, cell, target)
         if target is None:
             self._shell.user_ns[asked.name] = made
             return
@@ -108,13 +121,18 @@ class PluginCell:
             raise InvalidValue(f"--on {expression} is a {type(target).__name__}, on which no plugin can be put")
         return target
 
-    def _made(self, asked: argparse.Namespace, cell: str) -> Plugin:
+    def _made(self, asked: argparse.Namespace, cell: str, target: Any) -> Plugin:
         try:
             config = json.loads(asked.config)
         except ValueError as error:
             raise InvalidValue(f"--config {asked.config} is not JSON: {error}") from error
         if asked.language == "python":
             return Plugin(self._called(asked.name, cell), config=config, on_fault=asked.on_fault, name=asked.name)
+        if asked.language == "filter":
+            if "expression" in config:
+                raise InvalidValue("--config has an expression, and so has the cell", hint="keep that of the cell")
+            config = {**config, "expression": _expression(cell, target)}
+            return Plugin("filter", config=config, on_fault=asked.on_fault, grants=tuple(asked.grant))
         module = self._built(asked.language, asked.name, cell)
         # Go's run-time is larger than modules usually may be.
         cap = 4 << 20 if asked.language == "go" else None
@@ -137,11 +155,11 @@ class PluginCell:
         project = Path(self._directory.name) / language / name
         if not project.exists():
             project.parent.mkdir(exist_ok=True)
-            _magics.quietly(["plugin", "new", name, "--lang", language], project.parent)
+            _magics.quietly(f"making {name}", ["plugin", "new", name, "--lang", language], project.parent)
             # That of the template, which the cell does not hold.
             (project / f"{name}.json").unlink(missing_ok=True)
         source = project / _SOURCES[language].format(name)
         # The first line of the cell is the magic's: so a compiler counts lines as the notebook does.
         source.write_text("\n" + cell)
-        _magics.quietly(["plugin", "build"], project)
+        _magics.quietly(f"building {name}", ["plugin", "build"], project)
         return project / f"{name}.wasm"

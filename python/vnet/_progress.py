@@ -8,6 +8,9 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from vnet._html import Html, escape, faint, join
@@ -15,12 +18,16 @@ from vnet._shown import Shown, titled
 
 __all__: list[str] = []
 
+# Seconds between two tellings, and before the first one.
+TICK = 0.25
+_SILENCE = 1.0
+
 # What is displayed in a notebook, by the thread that works for it.
 _displayed: dict[int, Any] = {}
 
 
 class Bar(Shown):
-    """How far one piece of work has come."""
+    """How far one piece of work has come; ``total`` is 0 where nobody knows how long it takes."""
 
     __slots__ = ("_done", "_ended", "_seconds", "_total", "_what")
 
@@ -35,17 +42,22 @@ class Bar(Shown):
         if self._ended:
             end = "took" if self._done >= self._total else "stopped after"
             return f"{self._what} {end} {self._seconds:.1f} s"
-        return f"{self._what}: {100 * self._done // self._total} %, {self._seconds:.1f} s"
+        percent = f"{100 * self._done // self._total} %, " if self._total else ""
+        return f"{self._what}: {percent}{self._seconds:.1f} s"
 
     def _html(self) -> Html:
         if self._ended:
             return titled(self, faint(self))
-        bar = Html(f'<progress max="{self._total}" value="{self._done}">{escape(self)}</progress>')
+        known = f' max="{self._total}" value="{self._done}"' if self._total else ""
+        bar = Html(f"<progress{known}>{escape(self)}</progress>")
         return titled(self, join(bar, Html(" "), faint(self)))
 
 
 def show(what: str, done: int, total: int, seconds: float, ended: bool) -> None:
-    """Show how far ``what`` has come: ``done`` of ``total``, after so many ``seconds``, and whether it is over."""
+    """Show how far ``what`` has come: ``done`` of ``total``, after so many ``seconds``, and whether it is over.
+
+    ``total`` is 0 where nobody knows it.
+    """
     bar = Bar(what, done, total, seconds, ended)
     if (display := _notebook()) is not None:
         worker = threading.get_ident()
@@ -59,6 +71,26 @@ def show(what: str, done: int, total: int, seconds: float, ended: bool) -> None:
         # The line is erased, not scrolled: what the program itself writes stays as it would be.
         sys.stderr.write("\r\x1b[K" if ended else f"\r{bar!r}\x1b[K")
         sys.stderr.flush()
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[Callable[[], None]]:
+    """Show that ``what`` is at work, of which nobody knows how long it takes: call what is given every :data:`TICK` seconds."""
+    began = time.monotonic()
+    shown = False
+
+    def tick() -> None:
+        nonlocal shown
+        seconds = time.monotonic() - began
+        if seconds >= _SILENCE:
+            shown = True
+            show(what, 0, 0, seconds, False)
+
+    try:
+        yield tick
+    finally:
+        if shown:
+            show(what, 0, 0, time.monotonic() - began, True)
 
 
 def _notebook() -> Any:

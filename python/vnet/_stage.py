@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-import logging
 import threading
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, overload
 
@@ -226,7 +226,6 @@ _asking: set[_vnet.Callout] = set()
 
 
 def _carry(asked: _vnet.Callout, judge: Judge, on: str, ports: tuple[str, ...]) -> None:
-    log = logging.getLogger(f"vnet.plugin.{judge.name}")
     told = -_QUIET
     clock = time.perf_counter_ns
     try:
@@ -242,10 +241,12 @@ def _carry(asked: _vnet.Callout, judge: Judge, on: str, ports: tuple[str, ...]) 
                         returned = judge.call(packet)
                     verdict, reason, changed = answer_of(packet, returned)
                 except BaseException as error:
-                    _fail(asked, number, clock() - began, error, data)
+                    took = clock() - began
+                    text = "".join(traceback.format_exception(error)).rstrip()
                     if time.monotonic() - told >= _QUIET:
                         told = time.monotonic()
-                        log.error("stage %s failed at a packet of %s", judge.name, on, exc_info=error)
+                        _logs.explain(judge.name, f"At a packet of {on}:\n{text}")
+                    _fail(asked, number, took, error, text, data)
                     continue
                 asked.answer(number, verdict, clock() - began, reason=reason, port=packet._to, data=changed)
     except Closed:
@@ -255,12 +256,9 @@ def _carry(asked: _vnet.Callout, judge: Judge, on: str, ports: tuple[str, ...]) 
         _asking.discard(asked)
 
 
-def _fail(asked: _vnet.Callout, number: int, took: int, error: BaseException, data: bytes) -> None:
-    import traceback
-
+def _fail(asked: _vnet.Callout, number: int, took: int, error: BaseException, text: str, data: bytes) -> None:
     last = traceback.extract_tb(error.__traceback__)[-1:]
     where = "".join(f" ({frame.filename}:{frame.lineno} in {frame.name})" for frame in last)
-    text = "".join(traceback.format_exception(error)).rstrip()
     message = "".join(traceback.format_exception_only(error)).strip() + where
     asked.fail(number, took, message, text, _vnet.Frame(data, layer="l2", timestamp_ns=0).hexdump())
 

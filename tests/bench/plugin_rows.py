@@ -17,6 +17,10 @@ BEGIN, END = "<!-- figures: written by make bench -->", "<!-- end of the figures
 # Plugin → side → what the packets are. The first one is the figure of plugins/README.md.
 TRAFFIC = {
     "drop_bcast": {"drop_bcast": "broadcasts, all dropped"},
+    "filter": {
+        "filter": "that match the first of two conditions",
+        "filter, the last of 100 conditions": "that match the last of 100 conditions",
+    },
     "icmp_echo": {"icmp_echo": "echo requests, all answered"},
     "count": {"count": "UDP"},
     "learning_switch": {"learning_switch": "between two stations that were heard"},

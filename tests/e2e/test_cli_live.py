@@ -1,4 +1,4 @@
-"""`vnet tap` on a terminal shows what its plugins do while it runs."""
+"""What a command shows on a terminal while it runs: `vnet tap` its plugins' counters, others how far they have come."""
 
 from __future__ import annotations
 
@@ -47,5 +47,25 @@ def test_counters_are_drawn_over_again_and_the_table_comes_at_the_end(lab: Lab) 
     assert out.startswith("plugin")
     assert "icmp_echo" in out
     assert "\x1b[J" in screen(ours, seen)[-80:], "nothing is left on the terminal"
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_what_takes_long_shows_on_a_terminal_how_far_it_has_come(lab: Lab) -> None:
+    ours, theirs = os.openpty()
+    fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    command = [VNET, "plugin", "bench", "drop_bcast", "--sizes", "64", "--batches", "64", "--time", "2000"]
+    env = os.environ | {"TERM": "xterm"}
+    for error in (theirs, subprocess.PIPE):
+        process = lab.popen(*command, stdout=subprocess.PIPE, stderr=error, env=env)
+        out, said = process.communicate(timeout=120)
+        assert process.returncode == 0
+        assert out.startswith("drop_bcast, CPU time of one core")
+        assert not said, "a pipe gets nothing"
+    drawn = screen(ours, bytearray())
+    shares = [int(share) for share in re.findall(r"measuring the plugin: (\d+) %, \d+\.\d s", drawn)]
+    assert shares == sorted(shares), drawn
+    assert shares[0] < 100, drawn
+    assert drawn.endswith("\x1b[1F\x1b[J"), "nothing is left on the terminal"
     os.close(ours)
     os.close(theirs)

@@ -114,6 +114,34 @@ def test_a_cell_is_a_python_stage_and_run_again_takes_its_place(cells: Cells) ->
     assert cells["h1"].ping(cells["h2"])
 
 
+def test_a_cell_is_a_filter_and_run_again_takes_its_place(cells: Cells) -> None:
+    cells.run("h1, h2 = net.host('h1'), net.host('h2'); link = net.link(h1, h2)")
+    cell = "%%vnet_plugin filter --name only --on link\n\n# who may\narp  # or nobody finds anybody\n\tor icmp and host h2\n"
+    assert "<vnet.Attachment filter on h1-h2 both" in cells.run(cell)
+    cells.run("assert h1.ping(h2) and not h1.ping(h2.ip6, timeout=0.2)")
+    assert cells["only"].stats.drops["no match"]
+    assert not cells["only"].stats.drops["match"]
+    first = cells["only"]
+    drop = '%%vnet_plugin filter --name only --on link --config \'{"action": "drop"}\'\nsrc host h2\n'
+    assert "Swapped(" in cells.run(drop)
+    assert cells["only"] is first
+    cells.run("assert not h1.ping(h2, timeout=0.2)\nassert only.stats.drops['match']")
+    # What is wrong is shown in its line of the cell, and the filter before stays at work.
+    said = cells.fails("%%vnet_plugin filter --name only --on link\ntcp port 80\nor host h3 # nobody")
+    assert "line 3, character 9: `h3` is neither an address nor the name of a node" in said
+    assert "\nor host h3\n        ^^" in said
+    assert not cells["h1"].ping(cells["h2"], timeout=0.2)
+    for empty in ("\n", "  # nothing\n"):
+        assert "the cell has no filter" in cells.fails(f"%%vnet_plugin filter --name only --on link\n{empty}")
+    twice = '%%vnet_plugin filter --name x --config \'{"expression": "tcp"}\'\nudp'
+    assert "--config has an expression, and so has the cell" in cells.fails(twice)
+    # Without a place it knows no nodes, and is judged when it is attached.
+    cells.run("%%vnet_plugin filter --name some\nhost h2")
+    assert "line 2, character 6: `h2` is no address" in cells.fails("link.attach(some)")
+    cells.run("only.detach()")
+    assert cells["h1"].ping(cells["h2"])
+
+
 def test_a_plugin_cell_says_what_is_wrong_with_its_line(cells: Cells) -> None:
     assert "invalid choice: 'cobol'" in cells.fails("%%vnet_plugin cobol --name x\nx")
     assert "--on nothing: name 'nothing' is not defined" in cells.fails("%%vnet_plugin wat --name x --on nothing\nx")

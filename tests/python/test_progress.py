@@ -52,6 +52,23 @@ def test_a_notebook_has_a_bar_that_ends_as_a_line(monkeypatch: pytest.MonkeyPatc
     assert forms[3]["text/plain"] == "ping <all>: 100 %, 4.0 s"
 
 
+def test_what_has_no_known_end_shows_that_it_is_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    now = 0.0
+    monkeypatch.setattr(_progress.time, "monotonic", lambda: now)
+    with _progress.waiting("building flt") as tick:
+        tick()
+        assert terminal.getvalue() == ""
+        now = 1.5
+        tick()
+    assert terminal.getvalue() == "\rbuilding flt: 1.5 s\x1b[K\r\x1b[K"
+    assert "<progress>building &lt;it&gt;: 2.0 s</progress>" in str(
+        _progress.Bar("building <it>", 0, 0, 2, False)._html()
+    )
+
+
 def test_a_network_tells_of_what_takes_long_and_of_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[tuple[str, int, int, float, bool]] = []
     monkeypatch.setattr(_progress, "show", lambda *progress: told.append(progress))

@@ -1,12 +1,12 @@
-//! Counters that are drawn over again on a terminal while a command runs.
+//! What is drawn over again on a terminal while a command runs: counters, and how far it has come.
 //!
 //! They stand below everything else that is written to standard error: who writes there has them wiped first.
 
 use std::io::{self, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::termios::tcgetwinsize;
-use vnet::StageStats;
+use vnet::{Listener, Progress, StageStats};
 
 use crate::output::Paint;
 use crate::report;
@@ -29,10 +29,15 @@ impl Live {
 
     /// Draws what the plugins have done so far, in the place of what was drawn before.
     pub fn draw(&self, stages: &[StageStats]) {
+        self.say(&report::table(stages, Paint::plain()));
+    }
+
+    /// Draws a text in the place of what was drawn before.
+    pub fn say(&self, text: &str) {
         let size = tcgetwinsize(io::stderr()).ok();
         let columns = size.map_or(80, |size| usize::from(size.ws_col).max(20));
         let rows = size.map_or(24, |size| usize::from(size.ws_row).max(2));
-        let text = fitted(&report::table(stages, Paint::plain()), columns, rows - 1);
+        let text = fitted(text, columns, rows - 1);
         let mut drawn = lock();
         let mut out = io::stderr().lock();
         wipe(&mut out, &mut drawn);
@@ -47,6 +52,18 @@ impl Drop for Live {
     fn drop(&mut self) {
         wipe(&mut io::stderr().lock(), &mut lock());
     }
+}
+
+/// Returns who shows on the terminal how far something has come that takes longer than a second; nobody where there is none.
+pub(crate) fn progress() -> Option<Listener> {
+    let live = Live::on_terminal()?;
+    Some(Arc::new(move |progress: &Progress| {
+        live.say(&if progress.ended {
+            String::new()
+        } else {
+            progress.to_string()
+        });
+    }))
 }
 
 /// Writes to standard error, above what is drawn.

@@ -86,7 +86,8 @@ pub struct BenchRow {
 const FRAMES_MAX: usize = 4_000_000;
 const ROUNDS_FIRST: usize = 64;
 
-/// Measures a plugin; `metered` is the same module compiled to count its instructions, where that is wanted.
+/// Measures a plugin; `metered` is the same module compiled to count its instructions, where that is wanted. `told` hears again and
+/// again which share of the work is done, from 0 to 1.
 ///
 /// # Errors
 /// [`KitError::Plugin`] where it does not start, [`KitError::Invalid`] where a frame does not fit it.
@@ -94,6 +95,7 @@ pub fn bench(
     module: &Module,
     metered: Option<&Module>,
     options: &BenchOptions,
+    told: &mut dyn FnMut(f64),
 ) -> Result<BenchReport, KitError> {
     let mut report = BenchReport {
         plugin: module.name().to_owned(),
@@ -110,10 +112,14 @@ pub fn bench(
             .map(|size| Supply::made(module, *size))
             .collect(),
     };
+    let (mut done, total) = (0, sources.len() * options.batches.len());
     for supply in &sources {
         for &batch in &options.batches {
             let mut bench = Bench::new(module, options, supply, batch)?;
-            let mut row = bench.measure(options.time);
+            let mut row = bench.measure(options.time, &mut |share| {
+                told((f64::from(done) + share) / total as f64);
+            });
+            done += 1;
             if let Some(metered) = metered {
                 row.fuel_per_packet = Bench::new(metered, options, supply, batch)?.fuel();
             }
@@ -297,26 +303,29 @@ impl<'a> Bench<'a> {
         cpu() - begun
     }
 
-    /// Returns the median of several rounds, each long enough to be measured.
-    fn measure(&mut self, time: Duration) -> BenchRow {
+    /// Returns the median of several rounds, each long enough to be measured; `told` hears which share of them is done.
+    fn measure(&mut self, time: Duration, told: &mut dyn FnMut(f64)) -> BenchRow {
         const PARTS: u32 = 9;
         let mut rounds = ROUNDS_FIRST;
         while self.rounds(rounds, Judge::Plugin) < time / PARTS / 2 {
             rounds *= 2;
         }
         let frames = (rounds * self.batch) as f64;
+        let judges = [Judge::Plugin, Judge::Nobody, Judge::Native];
+        let mut done = 0;
         let mut median = |judge| {
             let mut parts: Vec<f64> = (0..PARTS)
-                .map(|_| self.rounds(rounds, judge).as_nanos() as f64 / frames)
+                .map(|_| {
+                    let took = self.rounds(rounds, judge);
+                    done += 1;
+                    told(f64::from(done) / f64::from(PARTS * judges.len() as u32));
+                    took.as_nanos() as f64 / frames
+                })
                 .collect();
             parts.sort_by(f64::total_cmp);
             parts[PARTS as usize / 2]
         };
-        let (ns, host_ns, native_ns) = (
-            median(Judge::Plugin),
-            median(Judge::Nobody),
-            median(Judge::Native),
-        );
+        let [ns, host_ns, native_ns] = judges.map(&mut median);
         let total: usize = self.supply.at.iter().map(|(_, len)| len).sum();
         BenchRow {
             size: total / self.supply.at.len(),

@@ -4,6 +4,9 @@
 //! costs. A test holds each against the plugin it is the twin of.
 
 use serde_json::Value;
+use vnet_abi::flags;
+use vnet_packet::Layer;
+use vnet_packet::filter::{Filter, NoNames};
 use vnet_runtime::{Fate, Frame, Frames, Reason};
 
 /// Bytes of an Ethernet header.
@@ -20,11 +23,17 @@ pub(crate) enum Native {
     Broadcast,
     /// `learning_switch`
     Switch(Box<Stations>),
+    /// `filter`, and whether it drops what matches.
+    Filter(Box<Filter>, bool),
 }
 
 impl Native {
-    /// Returns the twin of a plugin that ships, where it has one; those know the default configuration alone.
+    /// Returns the twin of a plugin that ships, where it has one; but for that of `filter` they know the default configuration alone.
     pub fn of(name: &str, config: &Value) -> Option<Native> {
+        if name == "filter" {
+            let filter = Filter::parse(config["expression"].as_str()?, &NoNames).ok()?;
+            return Some(Native::Filter(Box::new(filter), config["action"] == "drop"));
+        }
         if config.as_object().is_some_and(|config| !config.is_empty()) {
             return None;
         }
@@ -45,6 +54,18 @@ impl Native {
                 _ => Fate::Pass,
             }),
             Native::Switch(stations) => each(frames, arena, |frame, bytes| stations.judge(frame, bytes)),
+            Native::Filter(filter, drops) => each(frames, arena, |frame, bytes| {
+                let layer = if frame.flags & flags::L3 != 0 {
+                    Layer::L3
+                } else {
+                    Layer::L2
+                };
+                match (filter.matches(layer, bytes), *drops) {
+                    (true, true) => Fate::Drop(Reason::Plugin(2)),
+                    (false, false) => Fate::Drop(Reason::Plugin(1)),
+                    _ => Fate::Pass,
+                }
+            }),
         }
     }
 }
@@ -140,6 +161,7 @@ fn number(mac: &[u8], vlan: u16) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::json;
     use vnet_abi::HEADROOM;
     use vnet_runtime::{LoadOptions, Module, Source, Stage, StageOptions};
 
@@ -165,19 +187,20 @@ mod tests {
         })
     }
 
-    fn fates(name: &str, frames: &[(Vec<u8>, u16)]) -> (Vec<Fate>, Vec<Fate>) {
+    fn fates(name: &str, config: &Value, frames: &[(Vec<u8>, u16)]) -> (Vec<Fate>, Vec<Fate>) {
         let path = format!("{}/../../plugins/shipped/{name}.wasm", env!("CARGO_MANIFEST_DIR"));
         let module = Module::load(&Source::File(path.into()), &LoadOptions::default()).unwrap();
         let mut stage = Stage::new(
             &module,
             StageOptions {
+                config: config.clone(),
                 ports: 2,
                 mtu: 1500,
                 ..StageOptions::default()
             },
         )
         .unwrap();
-        let mut native = Native::of(name, &serde_json::json!({})).unwrap();
+        let mut native = Native::of(name, config).unwrap();
         let (mut guest, mut own) = (Vec::new(), Vec::new());
         for (bytes, port) in frames {
             let mut batch = Frames::with_capacity(8);
@@ -204,8 +227,13 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
         fn twins_judge_as_the_plugins_do(frames in proptest::collection::vec(frame(), 1..60)) {
-            for name in ["drop_bcast", "learning_switch"] {
-                let (own, guest) = fates(name, &frames);
+            for (name, config) in [
+                ("drop_bcast", json!({})),
+                ("learning_switch", json!({})),
+                ("filter", json!({"expression": "ip and not ether multicast or vlan 1"})),
+                ("filter", json!({"expression": "ether src 02:00:00:00:00:01 or less 40", "action": "drop"})),
+            ] {
+                let (own, guest) = fates(name, &config, &frames);
                 prop_assert_eq!(own, guest, "{}", name);
             }
         }

@@ -75,6 +75,6 @@ pub use lines::{LinkLines, ReadyLines, ready_lines};
 pub use links::LinkState;
 pub use network::{Network, NetworkOptions};
 pub use ping::{PingAllOptions, PingMatrix, PingOptions, PingPair, PingReport, Reply};
-pub use progress::{Listener, Progress};
+pub use progress::{Listener, Progress, Teller};
 pub use stats::{Count, InterfaceRow, IslandRow, LinkRow, NetworkStats};
 pub use target::Target;

@@ -1,4 +1,7 @@
+//! How far something has come that takes long, told to whoever listens.
+
 use std::cell::RefCell;
+use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -28,6 +31,18 @@ pub struct Progress {
     pub ended: bool,
 }
 
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = 100 * self.done / self.total.max(1);
+        write!(
+            f,
+            "{}: {percent} %, {:.1} s",
+            self.what,
+            self.elapsed.as_secs_f64()
+        )
+    }
+}
+
 /// Hears of progress on the thread that does the work: a second after it began, then at most four times a second.
 pub type Listener = Arc<dyn Fn(&Progress) + Send + Sync>;
 
@@ -42,14 +57,8 @@ impl Audience {
 
     /// Begins to tell of something with so many steps.
     pub(crate) fn begin(&self, what: &'static str, total: usize) -> Teller {
-        Teller {
-            listener: self.0.read().unwrap_or_else(PoisonError::into_inner).clone(),
-            what,
-            total: total.max(1),
-            done: 0,
-            started: Instant::now(),
-            told: None,
-        }
+        let listener = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        Teller::new(listener, what, total)
     }
 }
 
@@ -73,7 +82,7 @@ impl Audience {
 }
 
 /// Tells of one piece of work until it is dropped.
-pub(crate) struct Teller {
+pub struct Teller {
     listener: Option<Listener>,
     what: &'static str,
     total: usize,
@@ -83,13 +92,26 @@ pub(crate) struct Teller {
 }
 
 impl Teller {
+    /// Begins to tell a listener of something with so many steps.
+    #[must_use]
+    pub fn new(listener: Option<Listener>, what: &'static str, total: usize) -> Self {
+        Teller {
+            listener,
+            what,
+            total: total.max(1),
+            done: 0,
+            started: Instant::now(),
+            told: None,
+        }
+    }
+
     /// Tells nobody.
     pub(crate) fn silent() -> Self {
-        Audience::default().begin("", 0)
+        Teller::new(None, "", 0)
     }
 
     /// Says that so many steps are done.
-    pub(crate) fn at(&mut self, done: usize) {
+    pub fn at(&mut self, done: usize) {
         self.done = done.min(self.total);
         let now = Instant::now();
         let due = self.told.map_or(self.started + SILENCE, |told| told + PAUSE);
@@ -155,5 +177,6 @@ mod tests {
         });
         let steps: Vec<_> = told.iter().map(|p| (p.done, p.total, p.ended)).collect();
         assert_eq!(steps, [(1, 4, false), (4, 4, false), (4, 4, true)]);
+        assert_eq!(told[0].to_string(), "counting: 25 %, 1.0 s");
     }
 }

@@ -1,8 +1,8 @@
 //! Header views, checksums, segmentation, one-line summaries and capture files.
 //!
-//! The core needs neither `std` nor an allocator and holds for hosts and WebAssembly guests alike;
-//! the feature `std` (on by default) adds [`summary`], [`pcap`], [`filter`] and [`walk`]. Nothing here panics on any
-//! bytes, and nothing in the core allocates.
+//! The core needs neither `std` nor an allocator and holds for hosts and WebAssembly guests alike; the feature `alloc`
+//! adds [`filter`], and `std` (on by default) [`summary`], [`pcap`] and [`walk`]. Nothing here panics on any bytes, and
+//! nothing in the core allocates.
 //!
 //! - [`wire`]: views that read and write header fields in place.
 //! - [`checksum`]: Internet checksums, of one buffer and of a whole frame.
@@ -22,6 +22,8 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "alloc")]
+extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
@@ -32,7 +34,7 @@ mod layer;
 mod prefix;
 
 pub mod checksum;
-#[cfg(feature = "std")]
+#[cfg(feature = "alloc")]
 pub mod filter;
 pub mod gso;
 #[cfg(feature = "std")]

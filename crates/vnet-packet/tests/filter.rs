@@ -340,11 +340,36 @@ fn names_of_nodes_stand_for_all_their_addresses() {
         "ether src h1",
         "host (h1 or web)",
     ] {
-        let filter = Filter::parse(filter, &Lab).unwrap_or_else(|error| panic!("{error}"));
-        assert!(filter.matches(Layer::L2, &frame), "{filter}");
+        let found = Filter::parse(filter, &Lab).unwrap_or_else(|error| panic!("{error}"));
+        assert!(found.matches(Layer::L2, &frame), "{filter}");
+        let plain = Filter::without_names(filter, &Lab).expect("a filter");
+        let found = Filter::parse(&plain, &NoNames).unwrap_or_else(|error| panic!("{error}"));
+        assert!(found.matches(Layer::L2, &frame), "{filter}: {plain}");
     }
     let filter = Filter::parse("dst h1 or src web", &Lab).expect("a filter");
     assert!(!filter.matches(Layer::L2, &frame));
+}
+
+#[test]
+fn a_filter_without_names_has_addresses_in_their_place() {
+    for (named, plain) in [
+        ("tcp port 80", "tcp port 80"),
+        ("host h1", "host (10.0.0.1 or fd00::1)"),
+        ("port 80 or\n  h1", "port 80 or\n  host (10.0.0.1 or fd00::1)"),
+        (
+            "not src web and ether dst h1",
+            "not src 10.0.0.2 and ether dst 02:00:00:00:00:01",
+        ),
+        (
+            "dst host (web or h1) or web",
+            "dst host (10.0.0.2 or (10.0.0.1 or fd00::1)) or 10.0.0.2",
+        ),
+        ("src web or h1", "src 10.0.0.2 or (10.0.0.1 or fd00::1)"),
+    ] {
+        assert_eq!(Filter::without_names(named, &Lab).as_deref(), Ok(plain));
+        assert!(Filter::parse(plain, &NoNames).is_ok(), "{plain}");
+    }
+    assert!(Filter::without_names("host nobody", &Lab).is_err());
 }
 
 /// The filter, the character at which the error points, what it says, and a part of its hint.
@@ -405,6 +430,33 @@ fn what_is_no_filter_is_refused_at_its_word() {
     }
     let error = Filter::parse("größe > 1", &Lab).expect_err("arithmetic");
     assert_eq!(error.pointed(), "größe > 1\n      ^");
+    let error = Filter::parse("tcp and\n\tport eighty\n", &NoNames).expect_err("no port");
+    assert_eq!(error.place(), "line 2, character 7");
+    assert_eq!(error.pointed(), " port eighty\n      ^^^^^^");
+    assert!(
+        error
+            .to_string()
+            .starts_with("no filter: at line 2, character 7: `eighty` is no port\n"),
+        "{error}"
+    );
+    let error = Filter::parse(&format!("{}or", "tcp or ".repeat(1000)), &NoNames).expect_err("no condition");
+    assert_eq!(error.place(), "character 7001");
+    let pointed = error.pointed();
+    let (shown, marks) = pointed.split_once('\n').expect("two lines");
+    assert!(
+        shown.chars().count() < 130 && shown.ends_with(" or or"),
+        "{shown}"
+    );
+    assert_eq!(marks.chars().count(), shown.chars().count());
+    for (filter, what, hint) in [
+        ("host h1", "`h1` is no address", "10.0.0.1"),
+        ("h1", "`h1` is no word", "host 10.0.0.1"),
+        ("ether host h1", "no Ethernet address", "ether host"),
+    ] {
+        let error = Filter::parse(filter, &NoNames).expect_err(filter);
+        assert!(error.what().contains(what), "{error}");
+        assert!(error.hint().unwrap_or_default().contains(hint), "{error}");
+    }
     let deep = format!("{}tcp{}", "(".repeat(60), ")".repeat(60));
     assert!(
         Filter::parse(&deep, &Lab)
@@ -417,11 +469,24 @@ fn what_is_no_filter_is_refused_at_its_word() {
 proptest! {
     #[test]
     fn no_text_and_no_frame_panics(
-        words in prop::collection::vec(prop::sample::select([PRIMITIVES, &["(", ")", "and", "or", "not", "host", "src", "é", "\\", "10", "h1", "-", "0x"]].concat()), 0..12),
+        words in prop::collection::vec(prop::sample::select([PRIMITIVES, &["(", ")", "and", "or", "not", "host", "src", "é", "\\", "10", "h1", "-", "0x", "\n", "\t"]].concat()), 0..12),
         frame in prop::collection::vec(any::<u8>(), 0..90),
     ) {
-        if let Ok(filter) = Filter::parse(&words.join(" "), &Lab) {
-            let _ = (filter.matches(Layer::L2, &frame), filter.matches(Layer::L3, &frame));
+        let text = words.join(" ");
+        match Filter::parse(&text, &Lab) {
+            Ok(filter) => {
+                let matches = [Layer::L2, Layer::L3].map(|layer| filter.matches(layer, &frame));
+                let plain = Filter::without_names(&text, &Lab).expect("a filter");
+                let plain = Filter::parse(&plain, &NoNames).unwrap_or_else(|error| panic!("`{text}`: {error}"));
+                // One that both ends of a packet have is no name's two addresses.
+                if !text.contains("src and dst") {
+                    prop_assert_eq!([Layer::L2, Layer::L3].map(|layer| plain.matches(layer, &frame)), matches);
+                }
+            }
+            Err(error) => {
+                let (place, pointed) = (error.place(), error.pointed());
+                prop_assert!(error.to_string().contains(&place) && pointed.lines().count() == 2);
+            }
         }
     }
 }

@@ -241,6 +241,52 @@ mod tests {
     }
 
     #[test]
+    fn the_time_to_live_is_set_in_both_families_and_nothing_else_changes() {
+        fn seven(pkt: &mut Packet) -> Verdict {
+            if pkt.set_ttl(7) {
+                Verdict::Pass
+            } else {
+                Verdict::Drop
+            }
+        }
+        let mut host = Host::new(seven);
+        for (from, to, place) in [
+            (A4.into(), B4.into(), V4_TTL),
+            (A6.into(), B6.into(), V6_HOP_LIMIT),
+        ] {
+            for (_, frame) in frames(from, to) {
+                for (start, frame) in [(14, frame.clone()), (18, tagged(5, &frame))] {
+                    let out = host.judge(&frame);
+                    assert_eq!((out.verdict, out.bytes[start + place]), (Verdict::Pass, 7));
+                    assert!(sums_are_right(&out.bytes), "{:02x?}", out.bytes);
+                    assert_eq!(
+                        host.judge(&out.bytes).bytes,
+                        out.bytes,
+                        "once more changes nothing"
+                    );
+                    let mut expected = frame.clone();
+                    expected[start + place] = 7;
+                    if from.is_ipv4() {
+                        let sum = start + V4_CHECKSUM..start + V4_CHECKSUM + 2;
+                        expected[sum.clone()].copy_from_slice(&out.bytes[sum]);
+                    }
+                    assert_eq!(out.bytes, expected);
+                    for len in 0..frame.len() {
+                        host.judge(&frame[..len]);
+                    }
+                }
+                let packet = Input {
+                    bytes: frame[14..].to_vec(),
+                    flags: flags::L3,
+                    ..Input::default()
+                };
+                assert_eq!(host.run(&[packet]).frames[0].bytes[place], 7);
+            }
+        }
+        assert_eq!(host.judge(&[0xff; 60]).verdict, Verdict::Drop);
+    }
+
+    #[test]
     fn a_partial_sum_stays_that_of_the_pseudo_header() {
         for (from, to) in [(A4.into(), A4.into()), (A6.into(), A6.into())] {
             for (_, frame) in frames(from, to).into_iter().take(2) {

@@ -385,12 +385,41 @@ pub(crate) mod host {
             None => CONFIG_VALUE_ABSENT,
             Some(value) if value.text() == "null" => CONFIG_VALUE_ABSENT,
             Some(value) => {
-                let text = value.as_str().unwrap_or(value.text());
+                let text = unescaped(value.text());
                 for (to, from) in buf.iter_mut().zip(text.as_bytes()) {
                     *to = *from;
                 }
                 text.len() as i32
             }
         })
+    }
+
+    /// Returns what a JSON string says, and any other value as it is written.
+    fn unescaped(text: &str) -> String {
+        let Some(inner) = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else {
+            return text.to_string();
+        };
+        let mut plain = String::with_capacity(inner.len());
+        let mut letters = inner.chars();
+        while let Some(letter) = letters.next() {
+            plain.push(match letter {
+                '\\' => match letters.next() {
+                    Some('b') => '\u{8}',
+                    Some('f') => '\u{c}',
+                    Some('n') => '\n',
+                    Some('r') => '\r',
+                    Some('t') => '\t',
+                    // The host writes so what is no printable character only, none of which takes two.
+                    Some('u') => {
+                        let digits: String = letters.by_ref().take(4).collect();
+                        let code = u32::from_str_radix(&digits, 16).unwrap_or_default();
+                        char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
+                    }
+                    other => other.unwrap_or('\\'),
+                },
+                letter => letter,
+            });
+        }
+        plain
     }
 }

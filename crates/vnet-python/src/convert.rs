@@ -167,14 +167,15 @@ fn json<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
     }
 }
 
-/// A line a plugin logged: plugin, level, message, Unix time in seconds.
-pub(crate) type LogLine = (String, u8, String, f64);
+/// A line of a plugin's log: plugin, whether the host says it of the plugin, level, message, Unix time in seconds.
+pub(crate) type LogLine = (String, bool, u8, String, f64);
 
 /// Gives Python the lines plugins logged.
 pub(crate) fn log_lines(records: Vec<LogRecord>) -> Vec<LogLine> {
     let line = |record: LogRecord| {
         (
             record.stage,
+            record.by_host,
             record.level,
             record.message,
             unix_seconds(record.ts),

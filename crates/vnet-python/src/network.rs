@@ -109,6 +109,11 @@ impl Network {
         py.detach(|| self.0.on_progress(Some(Arc::new(hear)))).or_raise()
     }
 
+    /// Returns a filter's text with addresses in place of the names of nodes.
+    fn plain_filter(&self, py: Python<'_>, text: &str) -> PyResult<String> {
+        py.detach(|| self.0.plain_filter(text)).or_raise()
+    }
+
     #[getter]
     fn seed(&self, py: Python<'_>) -> PyResult<u64> {
         py.detach(|| self.0.seed()).or_raise()

@@ -124,6 +124,10 @@ fn describe(error: &ValidationError<'_>) -> String {
         ValidationErrorKind::Enum { options } => at(format!("must be one of {options}; it is {found}")),
         ValidationErrorKind::Minimum { limit } => at(format!("must be at least {limit}; it is {found}")),
         ValidationErrorKind::Maximum { limit } => at(format!("must be at most {limit}; it is {found}")),
+        ValidationErrorKind::MaxLength { limit } => {
+            let length = found.as_str().map_or(0, |text| text.chars().count());
+            at(format!("must have at most {limit} characters; it has {length}"))
+        }
         ValidationErrorKind::Pattern { pattern } => {
             at(format!("must match the pattern {pattern}; it is {found}"))
         }

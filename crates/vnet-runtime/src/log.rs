@@ -19,6 +19,8 @@ const PER_SECOND: u32 = 100;
 pub struct LogRecord {
     /// Name of the stage.
     pub stage: String,
+    /// Whether the host says it of the plugin, and not the plugin itself.
+    pub by_host: bool,
     /// One of [`vnet_abi::log_level`]: 0 error, 1 warn, 2 info, 3 debug.
     pub level: u8,
     /// The line; bytes that are not UTF-8 are replaced.
@@ -38,6 +40,7 @@ impl LogReader {
         let line = self.0.queue.pop()?;
         Some(LogRecord {
             stage: self.0.stage.clone(),
+            by_host: line.by_host,
             level: line.level,
             message: String::from_utf8_lossy(&line.bytes[..usize::from(line.len)]).into_owned(),
             ts: line.ts,
@@ -59,6 +62,7 @@ struct Shared {
 }
 
 struct Line {
+    by_host: bool,
     level: u8,
     len: u16,
     ts: SystemTime,
@@ -104,7 +108,7 @@ impl LogWriter {
             } else {
                 log_level::DEBUG
             };
-            self.push(level as u8, message);
+            self.push(false, level as u8, message);
         } else {
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
         }
@@ -121,14 +125,15 @@ impl LogWriter {
 
     /// Logs what the host has to say of the plugin; not rate limited, because it is rare.
     pub(crate) fn host(&mut self, level: i32, message: &str) {
-        self.push(level as u8, message.as_bytes());
+        self.push(true, level as u8, message.as_bytes());
     }
 
-    fn push(&mut self, level: u8, message: &[u8]) {
+    fn push(&mut self, by_host: bool, level: u8, message: &[u8]) {
         let len = message.len().min(LOG_MAX);
         let mut bytes = [0; LOG_MAX];
         bytes[..len].copy_from_slice(&message[..len]);
         let line = Line {
+            by_host,
             level,
             len: len as u16,
             ts: SystemTime::now(),

@@ -21,6 +21,7 @@ fn config_of(name: &str) -> Value {
     match name {
         "acl" => json!({"rules": [{"action": "deny", "protocol": "tcp", "dst": "10.0.0.0/8", "dport": 22}]}),
         "dns_block" => json!({"names": ["ads.example"]}),
+        "filter" => json!({"expression": "tcp port 80 or arp"}),
         "load_balancer" => json!({"address": "10.0.0.100", "servers": "10.0.0.11,10.0.0.12"}),
         "mirror" => json!({"to": 1}),
         "nat" => json!({"address": "203.0.113.1", "inside": "10.0.0.0/8"}),
@@ -104,6 +105,8 @@ fn shipped_plugins_describe_themselves() {
             manifest.description.is_some() && manifest.version.is_some() && manifest.config.is_some(),
             "{name}"
         );
-        assert!(module.size() < 64 << 10, "{name} takes {} bytes", module.size());
+        // That of `filter` has an allocator and the reader of a language in it.
+        let most = if name == "filter" { 128 << 10 } else { 64 << 10 };
+        assert!(module.size() < most, "{name} takes {} bytes", module.size());
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use vnet_kit::{BenchOptions, BenchReport, Inspection, KitError, TestReport};
+use vnet_lab::{Listener, Teller};
 use vnet_runtime::{LoadOptions, Module};
 
 use crate::error::Error;
@@ -24,11 +25,17 @@ pub fn test_plugin(plugin: &Plugin, cases: &Path) -> Result<TestReport, Error> {
     Ok(vnet_kit::test(&plugin.module()?, cases)?)
 }
 
-/// Measures what a plugin costs a packet, with frames in memory; configuration and grants are the plugin's own.
+/// Measures what a plugin costs a packet, with frames in memory; configuration and grants are the plugin's own. `listener` hears how
+/// far it has come.
 ///
 /// # Errors
 /// As [`inspect`], and [`Error::Invalid`] where a frame does not fit the plugin.
-pub fn bench(plugin: &Plugin, mut options: BenchOptions) -> Result<BenchReport, Error> {
+pub fn bench(
+    plugin: &Plugin,
+    mut options: BenchOptions,
+    listener: Option<Listener>,
+) -> Result<BenchReport, Error> {
+    const STEPS: usize = 1000;
     let module = plugin.module()?;
     options.config = plugin.config.json(module.manifest().config.as_ref());
     options.grants.clone_from(&plugin.grants);
@@ -40,7 +47,9 @@ pub fn bench(plugin: &Plugin, mut options: BenchOptions) -> Result<BenchReport, 
             ..plugin.load_options()
         },
     )?;
-    Ok(vnet_kit::bench(&module, Some(&metered), &options)?)
+    let mut teller = Teller::new(listener, "measuring the plugin", STEPS);
+    let mut told = |share: f64| teller.at((share * STEPS as f64) as usize);
+    Ok(vnet_kit::bench(&module, Some(&metered), &options, &mut told)?)
 }
 
 impl From<KitError> for Error {

@@ -38,6 +38,11 @@ const SHIPPED: &[Shipped] = &[
         bytes: include_bytes!("../../../plugins/shipped/drop_bcast.wasm"),
     },
     Shipped {
+        name: "filter",
+        description: "lets pass or drops what a filter in the words of pcap-filter(7) means",
+        bytes: include_bytes!("../../../plugins/shipped/filter.wasm"),
+    },
+    Shipped {
         name: "icmp_echo",
         description: "answers ARP, NDP, ICMP and ICMPv6 echo for an address or for any",
         bytes: include_bytes!("../../../plugins/shipped/icmp_echo.wasm"),

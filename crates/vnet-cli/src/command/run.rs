@@ -15,6 +15,7 @@ use crate::args::{Grant, ModuleCap, Policy, granted};
 use crate::failure::Failure;
 use crate::foreground;
 use crate::labs;
+use crate::live;
 use crate::output::{self, Paint};
 use crate::report;
 use crate::signals::{Signals, Woken};
@@ -117,7 +118,11 @@ fn start(network: &Network, signals: &mut Signals) -> Result<Option<i32>, Failur
         }
         interrupted.borrow().is_some()
     };
-    match (network.start(&cancel), interrupted.take()) {
+    network.on_progress(live::progress())?;
+    let started = network.start(&cancel);
+    // What comes then has the terminal for itself.
+    network.on_progress(None)?;
+    match (started, interrupted.take()) {
         (_, Some(signal)) => {
             network.close()?;
             Ok(Some(signal))

@@ -10,9 +10,13 @@ use crate::frame::{FRAME_MAX, HEADROOM};
 use crate::path::{Hop, PATHS, Visit};
 use crate::ring::Tag;
 use crate::stage::{StageBox, StageId};
+use crate::store::Block;
 
 /// Counted for frames beyond those that may wait.
 const STAGE_FULL: &str = "stage_full";
+
+/// Counted for frames that there is no memory for: this process holds as many as it may.
+const STORE_FULL: &str = "store_full";
 
 /// Counted for frames without an answer when their stage is taken off, under a policy that drops.
 const UNANSWERED: &str = "unanswered";
@@ -59,7 +63,7 @@ impl Forwarder {
                 continue;
             }
             let Some(mut block) = self.lines.take_block(bytes.len()) else {
-                self.drop_of(callout, Fate::Drop(Reason::Plugin(0)), Some("store_full"));
+                self.drop_of(callout, Fate::Drop(Reason::Plugin(0)), Some(STORE_FULL));
                 continue;
             };
             block[HEADROOM..HEADROOM + bytes.len()].copy_from_slice(bytes);
@@ -190,7 +194,7 @@ impl Forwarder {
         {
             match self.rewritten(&bytes) {
                 Ok(block) => held.replace(block, bytes.len(), &mut self.lines),
-                Err(why) => fate = Fate::Drop(why),
+                Err((why, name)) => (fate, reason) = (Fate::Drop(why), name.map(str::to_owned)),
             }
         }
         let way = self.way_from(index, held.parcel.meta.path as usize);
@@ -216,15 +220,16 @@ impl Forwarder {
         self.lines.give_block(held);
     }
 
-    /// Returns a frame's new form in memory of its own.
-    fn rewritten(&mut self, bytes: &[u8]) -> Result<crate::store::Block, Reason> {
+    /// Returns a frame's new form in memory of its own, or why it is dropped and, where that is no plugin's doing, under which name.
+    fn rewritten(&mut self, bytes: &[u8]) -> Result<Block, (Reason, Option<&'static str>)> {
         if bytes.is_empty() {
-            return Err(Reason::Empty);
+            return Err((Reason::Empty, None));
         }
         if bytes.len() > FRAME_MAX {
-            return Err(Reason::Oversize);
+            return Err((Reason::Oversize, None));
         }
-        let mut block = self.lines.take_block(bytes.len()).ok_or(Reason::Oversize)?;
+        let block = self.lines.take_block(bytes.len());
+        let mut block = block.ok_or((Reason::Plugin(0), Some(STORE_FULL)))?;
         block[HEADROOM..HEADROOM + bytes.len()].copy_from_slice(bytes);
         Ok(block)
     }

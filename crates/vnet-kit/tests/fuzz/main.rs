@@ -79,7 +79,7 @@ macro_rules! plugins {
 }
 
 plugins! {
-    acl arp_guard count dns_block drop_bcast icmp_echo learning_switch load_balancer mirror mss_clamp nat rate_limit record
+    acl arp_guard count dns_block drop_bcast filter icmp_echo learning_switch load_balancer mirror mss_clamp nat rate_limit record
     router stateful_firewall tunnel vlan
 }
 

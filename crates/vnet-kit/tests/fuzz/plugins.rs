@@ -66,6 +66,7 @@ type Configurations = Vec<(Value, &'static [u16])>;
 fn configurations(plugin: &str) -> Configurations {
     match plugin {
         "drop_bcast" => vec![(json!({}), ANY), (json!({"allow_arp": true}), ANY)],
+        "filter" => filter(),
         "icmp_echo" => vec![
             (json!({}), ANY),
             (
@@ -119,6 +120,19 @@ fn configurations(plugin: &str) -> Configurations {
             .collect(),
         _ => vec![(json!({}), ANY)],
     }
+}
+
+fn filter() -> Configurations {
+    let long: Vec<String> = (0..500).map(|port| format!("udp port {port}")).collect();
+    [
+        json!({"expression": "tcp port 80 or arp"}),
+        json!({"expression": "not (host 10.0.0.1 or src net fd00::/16) and less 600", "action": "drop"}),
+        json!({"expression": "vlan 10 or ether multicast or icmp or icmp6 or ip proto 47 or sctp portrange 1-1023"}),
+        json!({"expression": "arp host 10.0.0.1 or src and dst port 53 or ip6 multicast or greater 200"}),
+        json!({"expression": long.join(" or "), "action": "drop"}),
+    ]
+    .map(|config| (config, ANY))
+    .into()
 }
 
 fn nat() -> Configurations {

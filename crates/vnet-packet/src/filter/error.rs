@@ -1,13 +1,13 @@
 //! What can be wrong with a filter.
 
+use alloc::format;
+use alloc::string::String;
 use core::fmt;
 use core::ops::Range;
-use std::format;
-use std::string::String;
 
 /// A text is no filter.
 ///
-/// It prints as one line that names the word; [`pointed`](Self::pointed) shows the word in its filter.
+/// It prints as one line that names the word, and a long text as the part that [`pointed`](Self::pointed) shows below that line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilterError {
     text: String,
@@ -31,7 +31,7 @@ impl FilterError {
         self
     }
 
-    /// Returns at which character the word starts, counted from 1.
+    /// Returns at which character of the whole text the word starts, counted from 1.
     #[must_use]
     pub fn position(&self) -> usize {
         self.text[..self.word.start].chars().count() + 1
@@ -49,24 +49,60 @@ impl FilterError {
         self.hint.as_deref()
     }
 
-    /// Returns the filter, and below it a line that marks the word.
+    /// Returns the line of the filter that has the word, and below it a line that marks the word; of a long line the part around
+    /// it.
     #[must_use]
     pub fn pointed(&self) -> String {
-        let before = self.position() - 1;
-        let marks = self.text[self.word.clone()].chars().count().max(1);
-        format!("{}\n{:before$}{}", self.text, "", "^".repeat(marks))
+        /// Characters on either side of the word's start.
+        const AROUND: usize = 60;
+        let (start, line) = self.line();
+        let line = line.trim_end();
+        let at = self.text[start..self.word.start].chars().count();
+        let end = self.word.end.min(start + line.len());
+        let marks = self.text[self.word.start..end].chars().count();
+        let first = at.saturating_sub(AROUND);
+        let cut = if first > 0 { "… " } else { "" };
+        // A tab would move the marks.
+        let shown = line.chars().skip(first).take(2 * AROUND);
+        let shown: String = shown.map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let before = cut.chars().count() + at - first;
+        format!(
+            "{cut}{shown}\n{:before$}{}",
+            "",
+            "^".repeat(marks.clamp(1, AROUND))
+        )
+    }
+
+    /// Returns where the word's line begins, and that line.
+    fn line(&self) -> (usize, &str) {
+        let start = self.text[..self.word.start].rfind('\n').map_or(0, |at| at + 1);
+        (start, self.text[start..].lines().next().unwrap_or_default())
+    }
+
+    /// Returns in words where the word starts, with the line where the text has several.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let before = &self.text[..self.word.start];
+        let character = self.text[self.line().0..self.word.start].chars().count() + 1;
+        if self.text.contains('\n') {
+            let line = before.matches('\n').count() + 1;
+            format!("line {line}, character {character}")
+        } else {
+            format!("character {character}")
+        }
     }
 }
 
 impl fmt::Display for FilterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "no filter: `{}`: at character {}: {}",
-            self.text,
-            self.position(),
-            self.what
-        )
+        /// Most bytes of a text that is shown within a sentence.
+        const SHORT: usize = 120;
+        let (place, what) = (self.place(), &self.what);
+        if self.text.len() <= SHORT && !self.text.contains('\n') {
+            write!(f, "no filter: `{}`: at {place}: {what}", self.text)
+        } else {
+            write!(f, "no filter: at {place}: {what}\n{}", self.pointed())
+        }
     }
 }
 

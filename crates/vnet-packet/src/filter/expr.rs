@@ -1,9 +1,9 @@
 //! A filter that was read, and how it judges.
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
-use std::boxed::Box;
-use std::vec::Vec;
 
 use super::known::SCTP;
 use super::sight::Sight;

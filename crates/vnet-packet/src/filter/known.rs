@@ -1,7 +1,7 @@
 //! The protocols and services that have a name in filters.
 
-use std::string::String;
-use std::vec::Vec;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::wire::{ether_type, ip_protocol};
 
@@ -103,28 +103,35 @@ pub(super) fn is_keyword(word: &str) -> bool {
 
 /// Returns the words that a wrong one was probably meant to be, nearest first.
 pub(super) fn near(word: &str, others: &[String]) -> Vec<String> {
-    let mut found: Vec<(usize, &str)> = WORDS
+    let words = WORDS
         .iter()
         .copied()
         .chain(PROTOCOLS.iter().map(|&(name, _)| name))
         .chain(ETHER_TYPES.iter().map(|&(name, _)| name))
-        .chain(others.iter().map(String::as_str))
-        .map(|other| (distance(word, other), other))
-        .filter(|&(steps, other)| steps == 1 || (steps == 2 && (other.len() > 4 || anagram(word, other))))
-        .collect();
-    found.sort_by_key(|&(steps, _)| steps);
-    found.dedup();
-    found.into_iter().take(2).map(|(_, other)| other.into()).collect()
+        .chain(others.iter().map(String::as_str));
+    let mut best: [Option<(usize, &str)>; 2] = [None; 2];
+    for other in words {
+        let steps = distance(word, other);
+        let is_near = steps == 1 || (steps == 2 && (other.len() > 4 || anagram(word, other)));
+        let is_known = best.iter().flatten().any(|&(_, known)| known == other);
+        let at = best
+            .iter()
+            .position(|known| known.is_none_or(|(least, _)| steps < least));
+        if let (true, false, Some(at)) = (is_near, is_known, at) {
+            best[at..].rotate_right(1);
+            best[at] = Some((steps, other));
+        }
+    }
+    best.into_iter()
+        .flatten()
+        .map(|(_, other)| other.into())
+        .collect()
 }
 
 /// Says whether two words are made of the same letters: two of them were typed in the wrong order.
 fn anagram(a: &str, b: &str) -> bool {
-    let letters = |word: &str| {
-        let mut letters: Vec<char> = word.chars().collect();
-        letters.sort_unstable();
-        letters
-    };
-    letters(a) == letters(b)
+    let times = |word: &str, letter| word.chars().filter(|&other| other == letter).count();
+    a.len() == b.len() && a.chars().all(|letter| times(a, letter) == times(b, letter))
 }
 
 /// Returns how many letters must be put, taken or changed to make one word of the other (Levenshtein).

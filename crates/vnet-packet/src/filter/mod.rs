@@ -37,8 +37,8 @@ mod primitive;
 mod sight;
 mod words;
 
+use alloc::string::String;
 use core::fmt;
-use std::string::String;
 
 pub use error::FilterError;
 pub use names::{Names, NoNames};
@@ -63,8 +63,24 @@ impl Filter {
     pub fn parse(text: &str, names: &dyn Names) -> Result<Filter, FilterError> {
         Ok(Filter {
             text: text.trim().into(),
-            expr: parse::filter(text, names)?,
+            expr: parse::filter(text, names)?.expr,
         })
+    }
+
+    /// Returns a filter's text with addresses in place of the names of nodes, for whoever knows no nodes, as a plugin does not.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn without_names(text: &str, names: &dyn Names) -> Result<String, FilterError> {
+        let mut plain = String::with_capacity(text.len());
+        let mut end = 0;
+        for (at, addresses) in parse::filter(text, names)?.named {
+            plain.push_str(&text[end..at.start]);
+            plain.push_str(&addresses);
+            end = at.end;
+        }
+        plain.push_str(&text[end..]);
+        Ok(plain)
     }
 
     /// Says whether a frame is meant. `less` and `greater` count the bytes given: give the whole frame.

@@ -1,8 +1,8 @@
 //! What the words of a filter that are no keywords stand for.
 
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::net::IpAddr;
-use std::string::String;
-use std::vec::Vec;
 
 use crate::wire::MacAddr;
 

@@ -1,11 +1,11 @@
 //! The grammar of filters: primitives joined by `and`, `or`, `not` and parentheses.
 
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::{IntoIter, Vec};
 use core::iter::Peekable;
 use core::ops::Range;
-use std::boxed::Box;
-use std::format;
-use std::string::String;
-use std::vec::{IntoIter, Vec};
 
 use super::expr::{Expr, Join};
 use super::primitive::Qualifiers;
@@ -15,20 +15,35 @@ use super::{FilterError, Names, known};
 /// Parentheses in parentheses; more would only serve to exhaust the stack.
 const DEPTH_MAX: usize = 50;
 
-pub(super) fn filter(text: &str, names: &dyn Names) -> Result<Option<Expr>, FilterError> {
+/// A filter that was read.
+pub(super) struct Read {
+    /// `None` where the text is empty.
+    pub expr: Option<Expr>,
+    /// Where names stand in the text, and what says the same without them.
+    pub named: Vec<(Range<usize>, String)>,
+}
+
+pub(super) fn filter(text: &str, names: &dyn Names) -> Result<Read, FilterError> {
     let mut parser = Parser {
         text,
         words: words(text)?.into_iter().peekable(),
         names,
+        named: Vec::new(),
         last: None,
         depth: 0,
     };
     if parser.words.peek().is_none() {
-        return Ok(None);
+        return Ok(Read {
+            expr: None,
+            named: parser.named,
+        });
     }
     let expr = parser.chain()?;
     match parser.words.next() {
-        None => Ok(Some(expr)),
+        None => Ok(Read {
+            expr: Some(expr),
+            named: parser.named,
+        }),
         Some(word) if word.text == ")" => Err(parser.error(&word.at, "`)` closes no parenthesis")),
         Some(word) => Err(parser
             .error(&word.at, format!("`{}` follows a whole condition", word.text))
@@ -40,6 +55,7 @@ pub(super) struct Parser<'t, 'n> {
     pub text: &'t str,
     pub words: Peekable<IntoIter<Word<'t>>>,
     pub names: &'n dyn Names,
+    pub named: Vec<(Range<usize>, String)>,
     /// The words before the last address, net or port, which the next one takes too where it has none.
     pub last: Option<Qualifiers>,
     depth: usize,
@@ -133,18 +149,31 @@ impl<'t> Parser<'t, '_> {
         Ok(expr)
     }
 
+    /// Takes note of what a name stands for.
+    pub fn stands_for<T: ToString>(&mut self, word: &Word<'_>, found: &[T]) {
+        let each: Vec<String> = found.iter().map(ToString::to_string).collect();
+        let text = match each.as_slice() {
+            [one] => one.clone(),
+            several => format!("({})", several.join(" or ")),
+        };
+        self.named.push((word.at.clone(), text));
+    }
+
     /// Says that a word is none of the language's, and which it may have been meant to be.
     pub fn unknown(&self, word: &Word<'_>) -> FilterError {
-        let near = known::near(word.text, &self.names.all());
-        let error = self.error(
-            &word.at,
-            format!(
-                "`{}` is neither a word of the filter language nor the name of a node",
-                word.text
-            ),
-        );
+        let names = self.names.all();
+        let near = known::near(word.text, &names);
+        let (what, example) = if names.is_empty() {
+            ("no word of the filter language", "10.0.0.1")
+        } else {
+            (
+                "neither a word of the filter language nor the name of a node",
+                "h1",
+            )
+        };
+        let error = self.error(&word.at, format!("`{}` is {what}", word.text));
         match near.as_slice() {
-            [] => error.with_hint("write for example `host h1 and tcp port 80`"),
+            [] => error.with_hint(format!("write for example `host {example} and tcp port 80`")),
             [one] => error.with_hint(format!("did you mean `{one}`?")),
             [one, other, ..] => error.with_hint(format!("did you mean `{one}` or `{other}`?")),
         }

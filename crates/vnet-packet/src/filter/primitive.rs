@@ -1,9 +1,9 @@
 //! One condition of a filter: qualifiers, and what they qualify.
 
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
-use std::boxed::Box;
-use std::format;
-use std::vec::Vec;
 
 use super::expr::{End, Expr, Join, Test};
 use super::parse::Parser;
@@ -218,10 +218,14 @@ impl<'t> Parser<'t, '_> {
         while self.take("not") {
             negated = !negated;
         }
-        let word = self.need("a value", "port (80 or 443)")?;
-        let expr = match self.last {
-            Some(last) => self.value(last, &word)?,
-            None => return Err(self.unknown(&word)),
+        let expr = if let Some(open) = self.words.next_if(|word| word.text == "(") {
+            self.parenthesis(&open, Parser::listed)?
+        } else {
+            let word = self.need("a value", "port (80 or 443)")?;
+            match self.last {
+                Some(last) => self.value(last, &word)?,
+                None => return Err(self.unknown(&word)),
+            }
         };
         Ok(if negated { Expr::Not(Box::new(expr)) } else { expr })
     }
@@ -244,7 +248,13 @@ impl<'t> Parser<'t, '_> {
         };
         if word.text.parse::<IpAddr>().is_ok() || !self.names.addresses(word.text).is_empty() {
             self.last = Some(host);
-            return self.value(host, word);
+            let named = self.named.len();
+            let expr = self.value(host, word)?;
+            for (_, text) in &mut self.named[named..] {
+                // An address would take the words before the last value, as a name does not.
+                text.insert_str(0, "host ");
+            }
+            return Ok(expr);
         }
         if word.text.parse::<u16>().is_ok() {
             return Err(self
@@ -355,20 +365,25 @@ impl<'t> Parser<'t, '_> {
         }))
     }
 
-    fn addresses(&self, word: &Word<'_>) -> Result<Vec<Prefix>, FilterError> {
+    fn addresses(&mut self, word: &Word<'_>) -> Result<Vec<Prefix>, FilterError> {
         if let Ok(address) = word.text.parse::<IpAddr>() {
             return Ok([address.into()].into());
         }
         let found = self.names.addresses(word.text);
         if !found.is_empty() {
+            self.stands_for(word, &found);
             return Ok(found.into_iter().map(Prefix::from).collect());
         }
-        let what = format!(
-            "`{}` is neither an address nor the name of a node with addresses",
-            word.text
-        );
-        let error = self.error(&word.at, what);
         let known = self.names.all();
+        let (what, wanted) = if known.is_empty() {
+            ("no address", "")
+        } else {
+            (
+                "neither an address nor the name of a node with addresses",
+                ", or a node's name",
+            )
+        };
+        let error = self.error(&word.at, format!("`{}` is {what}", word.text));
         Err(if word.text.contains('/') {
             error.with_hint(format!("write `net {}`", word.text))
         } else if word.text.parse::<MacAddr>().is_ok() {
@@ -376,24 +391,26 @@ impl<'t> Parser<'t, '_> {
         } else if let [near, ..] = known::near(word.text, &known).as_slice() {
             error.with_hint(format!("did you mean `{near}`?"))
         } else {
-            error.with_hint("write an address such as 10.0.0.1 or fd00::1, or a node's name")
+            error.with_hint(format!("write an address such as 10.0.0.1 or fd00::1{wanted}"))
         })
     }
 
-    fn lladdrs(&self, word: &Word<'_>) -> Result<Vec<MacAddr>, FilterError> {
+    fn lladdrs(&mut self, word: &Word<'_>) -> Result<Vec<MacAddr>, FilterError> {
         if let Ok(lladdr) = word.text.parse() {
             return Ok([lladdr].into());
         }
         let found = self.names.lladdrs(word.text);
         if !found.is_empty() {
+            self.stands_for(word, &found);
             return Ok(found);
         }
-        let what = format!(
-            "`{}` is neither an Ethernet address nor the name of a node",
-            word.text
-        );
+        let what = if self.names.all().is_empty() {
+            "no Ethernet address"
+        } else {
+            "neither an Ethernet address nor the name of a node"
+        };
         Err(self
-            .error(&word.at, what)
+            .error(&word.at, format!("`{}` is {what}", word.text))
             .with_hint("write `ether host 02:00:00:00:00:01`, or leave out `ether`"))
     }
 

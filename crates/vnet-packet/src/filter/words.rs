@@ -1,8 +1,8 @@
 //! A filter's text cut into words.
 
+use alloc::format;
+use alloc::vec::Vec;
 use core::ops::Range;
-use std::format;
-use std::vec::Vec;
 
 use super::FilterError;
 

@@ -13,7 +13,8 @@ fn schema() -> String {
             "limit": { "type": "integer", "minimum": 1, "maximum": 100 },
             "mode": { "enum": ["fast", "safe"] },
             "hosts": { "type": "array", "items": { "type": "string", "pattern": "^10\\." } },
-            "either": { "type": ["string", "integer"] }
+            "either": { "type": ["string", "integer"] },
+            "note": { "type": "string", "maxLength": 8 }
         },
         "required": ["limit"],
         "additionalProperties": false
@@ -57,6 +58,10 @@ fn errors_name_the_key_and_what_was_expected() {
         (
             json!({ "limit": 5, "hosts": ["10.0.0.1", "11.0.0.1"] }),
             ["\"hosts.1\"", "pattern"],
+        ),
+        (
+            json!({ "limit": 5, "mode": "safe", "note": "twelve chars" }),
+            ["\"note\"", "at most 8 characters; it has 12"],
         ),
         (
             json!({ "limit": 5, "either": true }),

@@ -46,6 +46,17 @@ impl Network {
     pub fn filter(&self, text: &str) -> Result<Filter, Error> {
         parse(text, &Nodes(self.ours()?.resolved()?))
     }
+
+    /// Returns a filter's text with addresses in place of the names of nodes, as a plugin needs it. Starts nothing.
+    ///
+    /// # Errors
+    /// As [`filter`](Self::filter).
+    pub fn plain_filter(&self, text: &str) -> Result<String, Error> {
+        Ok(filter::Filter::without_names(
+            text,
+            &Nodes(self.ours()?.resolved()?),
+        )?)
+    }
 }
 
 /// Reads a filter in the words of pcap-filter(7).
@@ -57,9 +68,6 @@ pub fn capture_filter(text: &str) -> Result<Filter, Error> {
 }
 
 fn parse(text: &str, names: &dyn Names) -> Result<Filter, Error> {
-    let filter = filter::Filter::parse(text, names).map_err(|error| Error::Invalid {
-        what: format!("filter {text:?}: {}", error.what()),
-        hint: error.hint().map(str::to_owned),
-    })?;
+    let filter = filter::Filter::parse(text, names)?;
     Ok(Arc::new(move |layer, frame| filter.matches(layer, frame)))
 }

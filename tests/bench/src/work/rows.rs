@@ -44,6 +44,9 @@ pub const ROWS: &[Row] = &[
         fate: is_dropped,
         ..row("drop_bcast", none, |n| talk(n).to([0xff; 6]))
     },
+    // By its protocol and port, and as the last of 100 conditions.
+    row("filter", || json!({"expression": "udp port 80 or arp"}), talk),
+    row("filter, the last of 100 conditions", hundred_conditions, talk),
     // Echo requests: each is turned into its reply.
     Row {
         fate: turns_back,
@@ -183,6 +186,19 @@ pub const ROWS: &[Row] = &[
         )
     },
 ];
+
+/// Conditions of which the packet meets only the last one.
+fn hundred_conditions() -> Value {
+    let mut conditions: Vec<String> = (0..99)
+        .map(|n| match n % 3 {
+            0 => format!("src net 172.16.{n}.0/24"),
+            1 => format!("tcp port {}", 1000 + n),
+            _ => format!("udp dst port {}", 2000 + n),
+        })
+        .collect();
+    conditions.push("udp port 80".into());
+    json!({"expression": conditions.join(" or ")})
+}
 
 fn thousand_names() -> Value {
     let names: Vec<String> = (0..1000).map(|n| format!("host{n}.example")).collect();

@@ -10,6 +10,7 @@ use vnet::kit::{BenchOptions, BenchReport};
 use super::{subject, table::table};
 use crate::args::{Grant, ModuleCap};
 use crate::failure::Failure;
+use crate::live;
 use crate::output;
 use crate::plugin_arg;
 
@@ -51,6 +52,7 @@ pub(crate) fn run(options: &Bench) -> Result<i32, Failure> {
             time: Duration::from_millis(options.time),
             ..BenchOptions::default()
         },
+        live::progress(),
     )?;
     if options.json {
         output::json(&report)?;

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use vnet::kit::{self, Project};
+use vnet::kit::{self, Built, Project};
 use vnet::{CheckOptions, Plugin};
 
 use super::check;
 use crate::args::{Grant, ModuleCap, granted};
 use crate::failure::Failure;
+use crate::live::Live;
 use crate::output;
 
 #[derive(Args, Debug)]
@@ -25,7 +26,7 @@ pub(crate) struct Build {
 
 pub(crate) fn run(options: &Build) -> Result<i32, Failure> {
     let project = Project::open(&options.dir).map_err(vnet::Error::from)?;
-    let built = kit::build(&project).map_err(vnet::Error::from)?;
+    let built = compiled(&project)?;
     // The check is of the plugin alone: it gets whatever it asks for.
     let plugin = Plugin {
         grants: granted(&[Grant::Random, Grant::Inject, Grant::Timer]),
@@ -49,4 +50,13 @@ pub(crate) fn run(options: &Build) -> Result<i32, Failure> {
             Err(failure)
         }
     }
+}
+
+/// Compiles a project, which may take a while; at a terminal it says so.
+fn compiled(project: &Project) -> Result<Built, Failure> {
+    let live = Live::on_terminal();
+    if let Some(live) = &live {
+        live.say(&format!("building {} from {}", project.name, project.source));
+    }
+    Ok(kit::build(project).map_err(vnet::Error::from)?)
 }
