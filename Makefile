@@ -18,6 +18,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CARGO := cargo
+# It watches a browser for minutes, with little to do: other tests run beside it.
+LIVE := tests/e2e/test_jupyter_live.py
 PYTHON_SOURCES := python build_support tests docs/images scripts/check_structure
 
 # What the installed package is made of: when one of these changes it is installed again.
@@ -53,11 +55,14 @@ plugin-tests: setup-test
 	plugins/build.sh --check
 
 python-tests: setup-test user-python $(VENV)/.guests
-	$(BIN)/python -m pytest tests/python tests/e2e
+	@echo "$(BIN)/python -m pytest $(LIVE) &"; $(BIN)/python -m pytest $(LIVE) >$(CARGO_TARGET_DIR)/live.log 2>&1 & live=$$!; \
+	code=0; $(BIN)/python -m pytest tests/python || code=$$?; \
+	wait $$live || code=$$?; cat $(CARGO_TARGET_DIR)/live.log; exit $$code
+	$(BIN)/python -m pytest tests/e2e --ignore $(LIVE)
 
-# The live view for half an hour in a browser, which CI watches for a minute.
+# The live view for half an hour in a browser, which CI watches for three minutes.
 soak: setup-test user-python
-	VNET_LIVE_SECONDS=1800 $(BIN)/python -m pytest --timeout 2400 tests/e2e/test_jupyter_live.py
+	VNET_LIVE_SECONDS=1800 $(BIN)/python -m pytest --timeout 2400 $(LIVE)
 
 # What the tests start as an ordinary user; it looks itself whether it has to be made again.
 user-python: $(VENV)/.vnet

@@ -98,7 +98,8 @@ from vnet._swap import Carried, Swapped, Watch, swap
 from vnet._tap import Tap, Tun
 from vnet._veth import Veth, VethEnd
 from vnet._vnet import Frame
-from vnet._walk import Hop, Walk, Walks
+from vnet._walk import Hop, Walk
+from vnet._walks import Walks
 from vnet._wire import Wire
 
 __all__ = [

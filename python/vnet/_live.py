@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Self
 from vnet import _vnet
 from vnet._errors import Error, InvalidValue
 from vnet._html import Html
-from vnet._path import path, path_view
-from vnet._ring import Ring, Seen
 from vnet._shown import Shown, titled
+from vnet._walk import Walk
+from vnet._walks import SNAPLEN, Plan, plan
 
 if TYPE_CHECKING:
     from vnet._network import Network
@@ -31,6 +31,10 @@ _WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 _STATES = ("kernel", "engine", "down")
 # Packets that one message carries: more are not read in a tenth of a second.
 _PACKETS_A_TICK = 20
+# What is kept for walks, of all places of the network together: records and octets.
+_RECORDS, _OCTETS = 20_000, 8 << 20
+# A walk that begins within so many seconds behind the oldest record may have begun before it.
+_LONGEST = 2.0
 
 
 class Live(Shown):
@@ -38,8 +42,8 @@ class Live(Shown):
 
     The picture of the network has traffic moving along its links; tables say for each direction of a link how much passes,
     waits and is dropped, and for each plugin how many frames it sees and the nanoseconds it takes for one. Of the packets
-    that nodes see the last ones are listed; a click on one shows its walk, that is where and when it was seen and what had
-    changed on the way, and its headers and octets.
+    that nodes see the last ones are listed; a click on one shows its :class:`Walk`, hop by hop as :meth:`Network.walk` tells it,
+    and its headers and octets. For that the last 20,000 records of all places, or 8 MiB, are kept in memory.
 
     A thread sends one binary message a tick. Without ``anywidget`` (``pip install 'vnet[jupyter]'``), or outside a notebook,
     it is the static picture. It ends by :meth:`stop`, with a ``with`` block, or with the network.
@@ -56,9 +60,15 @@ class Live(Shown):
         self._stopped = threading.Event()
         self._sent = 0
         self._thread: threading.Thread | None = None
-        self._ring = Ring(network) if packets else None
+        self._recent: _vnet.Recent | None = None
+        self._next = 0
+        self._plan = Plan([], [], [])
+        self._seen: dict[str, str] = {}
+        self._note = ""
         self._widget = _make_widget(self)
         if self._widget is not None:
+            if packets:
+                self._keep(network)
             self._thread = threading.Thread(target=_run, args=(weakref.ref(self),), name="vnet-live", daemon=True)
             self._thread.start()
 
@@ -98,10 +108,24 @@ class Live(Shown):
             self._stopped.set()
 
     def _end(self) -> None:
-        if self._ring is not None:
-            self._ring.close()
+        if self._recent is not None:
+            with contextlib.suppress(Error):
+                self._recent.stop()
         if self._widget is not None and not self._widget.ended:
             self._widget.ended = True
+
+    def _keep(self, network: Network) -> None:
+        """Begins to keep packets; the view goes without where that cannot be."""
+        try:
+            self._recent = network._native.recent(_RECORDS, _OCTETS, SNAPLEN)
+        except Error as error:
+            self._note = f"Packets are not shown: {error}"
+
+    def _survey(self, network: Network) -> None:
+        """Looks where the places are that see packets."""
+        self._plan = plan(network)
+        ports = {name for name, _, _, is_port in self._plan.places if is_port}
+        self._seen = {name: f"{node}:{at}" for name, node, at, _ in self._plan.places if name not in ports}
 
     def _tick(self, last: _Sample | None) -> _Sample | None:
         """Sends what has passed since ``last``; returns None when the network has ended."""
@@ -113,27 +137,54 @@ class Live(Shown):
         except Error:
             return None
         if last is None or now.shape != last.shape:
-            self._widget.layout_ = {"svg": _picture(network._native, now), "every": self._every, **now.names()}
-        packets = self._ring.take(_PACKETS_A_TICK) if self._ring is not None else []
+            about = {"every": self._every, "note": self._note}
+            self._widget.layout_ = {"svg": _picture(network._native, now), **about, **now.names()}
+            with contextlib.suppress(Error):
+                self._survey(network)
         del network
-        self._widget.send({"tick": self._sent}, buffers=[now.packed(last) + _packed(packets)])
+        self._widget.send({"tick": self._sent}, buffers=[now.packed(last) + self._packets()])
         # ipykernel hands what comes back to the shell that sent last, which would be the one that a cell blocks. Without this
         # note of its own it does as the front end asks: JupyterLab has clicks answered by a subshell.
         vars(self._widget.comm).pop("_reply_subshell_id", None)
         self._sent += 1
         return now
 
+    def _packets(self) -> bytes:
+        """Return each packet since the last call: number and time as doubles, size, and two texts behind their lengths."""
+        if self._recent is None:
+            return b""
+        seen = self._seen
+        found, self._next = self._recent.last(self._next, _PACKETS_A_TICK, set(seen))
+        parts = []
+        for number, interface, is_outbound, time_ns, size, about in found:
+            place = f"{seen[interface]} {'sent' if is_outbound else 'got'}".encode()[:200]
+            summary = about.encode(errors="replace")[:300]
+            parts.append(struct.pack("<ddIHH", number, time_ns / 1e9, size, len(place), len(summary)) + place + summary)
+        return b"".join(parts)
+
     def _asked(self, content: Mapping[str, Any]) -> None:
         """Answers a click on a packet."""
-        number = content.get("decode")
-        ring = self._ring
-        seen = ring.find(number) if ring is not None and isinstance(number, int) else None
-        if ring is None or seen is None:
-            self._widget.send({"decoded": number, "html": "", "note": "This packet is not kept any more."})
+        number: Any = content.get("decode")
+        is_number = isinstance(number, int) and 0 <= number < 1 << 63
+        kept = self._recent.packets(number) if self._recent is not None and is_number else None
+        if kept is None:
+            note = "This packet is not kept any more, and its walk can no longer be told: only the last ones are."
+            self._widget.send({"decoded": number, "html": "", "note": note})
             return
-        html = seen.frame()._repr_mimebundle_()["text/html"]
-        walk = path_view(path(seen, ring.kept()))
-        self._widget.send({"decoded": number, "html": html, "walk": walk})
+        packets, at = kept
+        network = self._network()
+        if network is not None and not network.closed:
+            with contextlib.suppress(Error):
+                self._survey(network)
+        html, walk, note = _page(packets.frame(at)), "", ""
+        if (data := packets.walk_of(at, *self._plan)) is not None:
+            found = Walk._of(packets, data)
+            walk = _page(found)
+            # Records are numbered without a gap.
+            forgotten = number > at and found.frame.timestamp - packets.frame(0).timestamp < _LONGEST
+            if forgotten and found.hops[0].kind != "sent":
+                note = "Where it came from is not kept any more: its walk is told from there on."
+        self._widget.send({"decoded": number, "html": html, "walk": walk, "note": note})
 
     def _repr_mimebundle_(
         self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None
@@ -213,14 +264,9 @@ def _picture(native: _vnet.Network, sample: _Sample) -> str:
     return native.picture(json.dumps({"nodes": nodes, "links": links}))
 
 
-def _packed(packets: Iterable[Seen]) -> bytes:
-    """Return for each packet its number and time as doubles, its size, the lengths of two texts, and these in UTF-8."""
-    parts = []
-    for seen in packets:
-        place, summary = seen.place.encode()[:200], seen.frame().summary().encode(errors="replace")[:300]
-        parts.append(struct.pack("<ddIHH", seen.number, seen.time_ns / 1e9, seen.size, len(place), len(summary)))
-        parts += (place, summary)
-    return b"".join(parts)
+def _page(shown: Any) -> str:
+    page: str = shown._repr_mimebundle_()["text/html"]
+    return page
 
 
 def _run(live: weakref.ref[Live]) -> None:

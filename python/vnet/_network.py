@@ -37,7 +37,7 @@ from vnet._stats import StageStats, stage_mark
 from vnet._swap import Swapped, swap
 from vnet._tap import addresses
 from vnet._uses import PluginUses, uses
-from vnet._walk import Walks
+from vnet._walks import Walks
 
 __all__ = ["Network"]
 

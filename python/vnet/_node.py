@@ -24,7 +24,8 @@ from vnet._run import CommandLine, Completed, arun, run
 from vnet._shown import Shown, headed, titled
 from vnet._stats import stage_table
 from vnet._tap import Tap, Tun
-from vnet._walk import Walk, trace
+from vnet._walk import Walk
+from vnet._walks import trace
 
 if TYPE_CHECKING:
     from vnet._network import Network

@@ -21,6 +21,7 @@ __all__ = [
     "Place",
     "Plugin",
     "Process",
+    "Recent",
     "Recording",
     "Rows",
     "Running",
@@ -130,6 +131,21 @@ class Packets:
         places: list[tuple[str, str, str, bool]],
         links: list[tuple[str, str, str]],
     ) -> list[dict[str, Any]]: ...
+    def walk_of(
+        self,
+        at: int,
+        nodes: list[tuple[str, list[str], list[str]]],
+        places: list[tuple[str, str, str, bool]],
+        links: list[tuple[str, str, str]],
+    ) -> dict[str, Any] | None: ...
+
+@final
+class Recent:
+    def last(
+        self, number: int, most: int, interfaces: set[str]
+    ) -> tuple[list[tuple[int, str, bool, int, int, str]], int]: ...
+    def packets(self, number: int) -> tuple[Packets, int] | None: ...
+    def stop(self) -> None: ...
 
 def check_filter(text: str, nodes: list[tuple[str, list[str], list[str]]]) -> None: ...
 
@@ -335,6 +351,7 @@ class Network:
     def rootless(self) -> bool: ...
     def spec(self) -> dict[str, Any]: ...
     def capture(self, to: str | int, options: CaptureOptions) -> Recording: ...
+    def recent(self, most_records: int, most_bytes: int, snaplen: int) -> Recent: ...
     def save(self, path: str) -> None: ...
     def add_node(
         self,

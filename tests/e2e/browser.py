@@ -22,7 +22,17 @@ def ticks(page: Page) -> int:
 
 def frames(page: Page) -> int:
     """Return how many frames the plugin has seen, as the page says."""
-    return int(page.locator("table[aria-label=plugins] tbody td").nth(3).inner_text())
+    row = page.locator("table[aria-label=plugins] tbody tr", has_text="count on ")
+    return int(row.locator("td").nth(3).inner_text())
+
+
+def click(page: Page, text: str) -> str:
+    """Click on the last packet whose row has this text, and return what is shown of it."""
+    page.wait_for_selector(f"{PACKET}:has-text('{text}')", timeout=60_000)
+    # The row keeps its number while others are added below it; the mouse would chase it.
+    page.locator(PACKET, has_text=text).last.dispatch_event("click")
+    page.wait_for_selector(f"{DECODED} details", timeout=30_000)
+    return page.locator(DECODED).text_content() or ""
 
 
 def memory(pid: int) -> dict[str, int]:
@@ -44,11 +54,9 @@ def look(page: Page, url: str, pid_file: str, seconds: float, shot: str) -> dict
         pid = int(found.read())
     begun = time.monotonic()
     first = (ticks(page), frames(page))
-    # The row keeps its number while others are added below it; the mouse would chase it. What was got was sent, too.
-    page.wait_for_selector(f"{PACKET}:has-text(' got IP ')", timeout=60_000)
-    page.locator(PACKET, has_text=" got IP ").last.dispatch_event("click")
-    page.wait_for_selector(f"{DECODED} details", timeout=30_000)
-    saw["decoded"] = page.locator(DECODED).inner_text()
+    # What was got was sent, too; and what is sent from h3 an access list drops.
+    saw["decoded"] = click(page, "h2:eth0 got IP 10.0.0.1 > 10.0.0.2")
+    saw["dropped"] = click(page, "h3:eth0 sent IP 10.0.0.3 > 10.0.0.2")
     page.wait_for_function(
         f"Number(document.querySelector('{VIEW}').dataset.vnetTicks) > {first[0] + 20}", timeout=60_000
     )

@@ -134,7 +134,7 @@ def test_what_became_of_a_frame_is_said_with_the_reason(somebody: Person) -> Non
     lost = read(path, 'frame.comment contains "lost"')
     assert lost, "no frame says that it was lost"
     assert {r.interface for r in lost} == {"h2-s1/b>a"}, lost
-    assert all(r.comment == "link h2-s1 b>a: lost (loss)" for r in lost), lost
+    assert all(r.comment == "link h2-s1 b>a: lost (loss 100 %)" for r in lost), lost
     flooded = read(path, 'frame.interface_name == "s1/switch"')
     assert any("flooded to" in r.comment for r in flooded), flooded
     on_demand = read(dropped)

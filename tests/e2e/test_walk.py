@@ -38,7 +38,8 @@ with net:
         {"action": "permit", "protocol": "tcp"}, {"action": "deny", "protocol": "udp", "dport": 33434}]})
     walk = h1.trace_to(h2, proto="udp")
     print(walk)
-    assert not walk.delivered and "on link h1-s1 by acl" in walk.outcome and "(reason " in walk.outcome, walk.outcome
+    assert not walk.delivered
+    assert walk.outcome == 'dropped on link h1-s1 by acl: rule_1 "deny udp dport 33434" (reason 17)', walk.outcome
     end = walk.hops[-1]
     assert (end.link, end.stage, end.verdict, end.is_end) == ("h1-s1", "acl", "drop", True) and end.reason, end
     assert [hop.kind for hop in walk] == ["sent", "port", "plugin"], walk
@@ -100,7 +101,7 @@ with net:
     last.set(loss=(1.0, 0))
     walk = h1.trace_to(h2, timeout=0.3)
     print(walk)
-    assert walk.outcome == f"lost on link {last.name} a>b (loss)", walk.outcome
+    assert walk.outcome == f"lost on link {last.name} a>b (loss 100 %)", walk.outcome
     assert walk.hops[-1].kind == "impairment", walk
     last.set(loss=0)
     # Nobody told r1 of this network, and it says so.
@@ -132,5 +133,82 @@ with net:
         assert "at character 5" in str(error) and "did you mean" in error.hint, error
     else:
         raise AssertionError("it is taken")
+"""
+    )
+
+
+def test_a_walk_past_access_list_translation_and_lossy_link_agrees_with_the_captures(somebody: Person) -> None:
+    somebody.does(
+        LAB
+        + """
+with net:
+    net.start()
+    address = r1.interface(outside.interfaces[0]).addresses[0].split("/")[0]
+    inside.attach("acl", config={"default": "permit", "rules": [{"action": "deny", "protocol": "tcp"}]})
+    outside.attach("nat", config={"address": address, "inside": "10.0.0.0/24"})
+    assert h1.ping(h2, count=2)
+    last.set(loss=("100%", 0))
+    with net.capture(stages=True) as capture:
+        lost = h1.trace_to(h2, timeout=0.3)
+        denied = h1.trace_to(h2, proto="tcp", timeout=0.3)
+    print(lost, denied)
+    assert lost.outcome == f"lost on link {last.name} a>b (loss 100 %)", lost
+    assert denied.outcome == 'dropped on link h1-s1 by acl: rule_0 "deny tcp" (reason 16)', denied
+    nat = next(hop for hop in lost if hop.stage == "nat")
+    assert nat.changes["ip.src"] == (h1.ip, address), nat
+    # Each hop is a record of the capture, with the same words.
+    records = [(frame.interface, bytes(frame), frame.comment) for frame in capture.packets]
+    for hop in [*lost, *denied]:
+        for frame in (hop.before, hop.after):
+            assert (frame.interface, bytes(frame), frame.comment) in records, hop
+"""
+    )
+
+
+def test_walks_of_odd_packets_are_true(somebody: Person) -> None:
+    somebody.does(
+        LAB.replace(", ipv6=False", "")
+        + """
+import contextlib, socket
+
+@contextlib.contextmanager
+def watched(filter):
+    with net.walk(filter, count=None) as walks:
+        with h1.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            yield walks, probe
+
+def no_dns(packet):
+    if bytes(packet.data)[36:38] == bytes([0, 53]):
+        packet.drop("no dns")
+
+with net:
+    assert h1.ping(h2)
+    assert h1.trace_to(str(h2.ip6)).delivered_to == "h2"
+    # The same bytes again and again, which nothing but their order tells apart.
+    with watched("udp and dst port 4000") as (walks, probe):
+        probe.setsockopt(socket.IPPROTO_IP, 10, 2)      # IP_MTU_DISCOVER: without fragments no identification is needed
+        for _ in range(10):
+            probe.sendto(b"same", (h2.ip, 4000))
+    assert [(len(walk), walk.delivered_to, walk.ambiguous) for walk in walks] == [(8, "h2", False)] * 10, list(walks)
+    with watched("udp and dst port 4001") as (walks, probe):
+        probe.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 1)
+        probe.sendto(b"short", (h2.ip, 4001))
+    assert walks.first.outcome == "dropped by r1's kernel, which answered ICMP time exceeded: its TTL ran out", walks.first
+    with watched("udp and dst port 4002") as (walks, probe):
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        probe.sendto(b"all", ("10.0.0.255", 4002))
+    assert {hop.node for hop in walks.first if hop.kind == "received"} == {"h3", "r1"}, walks.first
+    assert walks.first.outcome in ("delivered to r1; delivered to h3", "delivered to h3; delivered to r1"), walks.first
+    whole = h1.trace_to(h2, size=4000)
+    assert whole.delivered_to == "h2" and whole.answer.delivered_to == "h1", whole
+    inside.attach(no_dns)
+    walk = h1.trace_to(h2, proto="udp", port=53)
+    assert walk.outcome == "dropped on link h1-s1 by no_dns: no dns", walk
+    walk = h1.trace_to(h2, proto="udp", port=54)
+    assert walk.delivered_to == "h2" and any(hop.stage == "no_dns" for hop in walk), walk
+    last.down()
+    walk = h1.trace_to(h2, proto="udp", timeout=0.3)
+    print(walk)
+    assert not walk.delivered and "r2" in walk.outcome, walk
 """
     )

@@ -5,6 +5,8 @@ use vnet_runtime::{Frames, Stage, StageStats};
 use crate::callout::{Callout, Seated};
 use crate::cause::Causes;
 use crate::frame::{Accepts, HEADROOM, Meta};
+use crate::path::Home;
+use crate::record::Seat;
 
 /// Names one attached stage for the life of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -84,6 +86,15 @@ impl StageBox {
             callout,
             direction,
         })
+    }
+
+    /// Tells which stage it is, at a place.
+    pub(crate) fn seat(&self, home: Option<Home>) -> Seat<'_> {
+        Seat {
+            id: self.id,
+            name: self.stage.name(),
+            home,
+        }
     }
 
     /// Offset of the next free slot's frame start.

@@ -86,10 +86,7 @@ impl Network {
         output: Output,
         options: RecordOptions,
     ) -> Result<Recording, LabError> {
-        let path = match &output {
-            Output::File(path) => path.clone(),
-            Output::Stream(_) => PathBuf::from("-"),
-        };
+        let path = output.path();
         let capture = self.inner.live(&never, |live, _| {
             let stages = options.stages;
             let (taps, shape) = live.plan_capture(what, stages)?;

@@ -61,7 +61,7 @@ mod _vnet {
     #[pymodule_export]
     use super::node::{Forward, Node, Place};
     #[pymodule_export]
-    use super::packets::{Packets, check_filter};
+    use super::packets::{Packets, Recent, check_filter};
     #[pymodule_export]
     use super::process::Process;
     #[pymodule_export]

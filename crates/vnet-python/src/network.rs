@@ -17,6 +17,7 @@ use crate::convert::{Int, MTU, Plugin, Time, direction, invalid, plain, seconds}
 use crate::error::OrRaise;
 use crate::interrupt::interruptible;
 use crate::node::Node;
+use crate::packets::Recent;
 use crate::series::{Rows, Series};
 
 /// A network in a private lab.
@@ -153,6 +154,20 @@ impl Network {
             self.0.capture(output, options)
         };
         interruptible(py, capture).map(Recording)
+    }
+
+    fn recent(
+        &self,
+        py: Python<'_>,
+        most_records: usize,
+        most_bytes: usize,
+        snaplen: u32,
+    ) -> PyResult<Recent> {
+        let keep = |cancel: vnet::Cancel<'_>| {
+            self.0.start(cancel)?;
+            self.0.recent(most_records, most_bytes, snaplen)
+        };
+        interruptible(py, keep).map(Recent)
     }
 
     fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {

@@ -1,5 +1,6 @@
-//! The frames of a capture file, and the walks of its packets.
+//! The frames of a capture file or of memory, and the walks of their packets.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use crate::convert::{invalid, plain};
 use crate::error::OrRaise;
 use crate::frame::{Frame, Seen};
 
-/// Frames that were read from a capture file.
+/// Frames of a capture file, or of what is kept in memory.
 #[pyclass(frozen, module = "vnet._vnet")]
 pub(crate) struct Packets(Read);
 
@@ -126,33 +127,101 @@ impl Packets {
         py: Python<'py>,
         filter: &str,
         nodes: Vec<NodeArg>,
-        places: Vec<(String, String, String, bool)>,
-        links: Vec<(String, String, String)>,
+        places: Vec<PlaceArg>,
+        links: Vec<LinkArg>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let of = |(node, addresses, _): &NodeArg| {
-            let node = node.clone();
-            addresses
-                .iter()
-                .map(move |address| (*address, node.clone()))
-                .collect::<Vec<_>>()
-        };
-        let place = |(name, node, interface, is_port)| WalkPlace {
-            name,
-            node,
-            interface,
-            is_port,
-        };
-        let plan = WalkPlan {
-            addresses: nodes.iter().flat_map(of).collect(),
-            places: places.into_iter().map(place).collect(),
-            links: links
-                .into_iter()
-                .map(|(name, a, b)| WalkLink { name, ends: [a, b] })
-                .collect(),
-        };
+        let plan = plan(&nodes, places, links);
         let filter = vnet::filter(filter, &names(nodes)?).or_raise()?;
         let found: Vec<Value> = py.detach(|| self.0.walks(&plan, &filter).iter().map(walk).collect());
         plain(py, &found)
+    }
+
+    /// Returns the walk of the packet that a record shows.
+    fn walk_of<'py>(
+        &self,
+        py: Python<'py>,
+        at: usize,
+        nodes: Vec<NodeArg>,
+        places: Vec<PlaceArg>,
+        links: Vec<LinkArg>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let plan = plan(&nodes, places, links);
+        let found = py.detach(|| self.0.walk_of(at, &plan).as_ref().map(walk));
+        plain(py, &found)
+    }
+}
+
+/// Name, node and interface of a place, and whether it is a port.
+type PlaceArg = (String, String, String, bool);
+
+/// Name of a link, and the places at its ends.
+type LinkArg = (String, String, String);
+
+fn plan(nodes: &[NodeArg], places: Vec<PlaceArg>, links: Vec<LinkArg>) -> WalkPlan {
+    let of = |(node, addresses, _): &NodeArg| {
+        let node = node.clone();
+        addresses
+            .iter()
+            .map(move |address| (*address, node.clone()))
+            .collect::<Vec<_>>()
+    };
+    let place = |(name, node, interface, is_port)| WalkPlace {
+        name,
+        node,
+        interface,
+        is_port,
+    };
+    WalkPlan {
+        addresses: nodes.iter().flat_map(of).collect(),
+        places: places.into_iter().map(place).collect(),
+        links: links
+            .into_iter()
+            .map(|(name, a, b)| WalkLink { name, ends: [a, b] })
+            .collect(),
+    }
+}
+
+/// The last frames of a network, in memory while it runs.
+#[pyclass(frozen, module = "vnet._vnet")]
+pub(crate) struct Recent(pub vnet::Recent);
+
+/// Number, interface, whether it left, nanoseconds since 1970, length and summary of a frame.
+type RecentArg = (u64, String, bool, u64, u32, String);
+
+#[pymethods]
+impl Recent {
+    /// Returns the last `most` frames from a number on of these interfaces, the oldest first, and the number of the next.
+    fn last(
+        &self,
+        py: Python<'_>,
+        number: u64,
+        most: usize,
+        interfaces: HashSet<String>,
+    ) -> (Vec<RecentArg>, u64) {
+        py.detach(|| {
+            let (frames, next) = self.0.last(number, most, |name| interfaces.contains(name));
+            let frame = |f: vnet::RecentFrame| {
+                (
+                    f.number,
+                    f.interface.to_string(),
+                    f.is_outbound,
+                    f.ts_ns,
+                    f.len,
+                    f.summary,
+                )
+            };
+            (frames.into_iter().map(frame).collect(), next)
+        })
+    }
+
+    /// Returns all that is kept, and the place in it of a frame's number; None where that one is not kept any more.
+    fn packets(&self, py: Python<'_>, number: u64) -> Option<(Packets, usize)> {
+        let found = py.detach(|| self.0.packets(number));
+        found.map(|(packets, at)| (Packets(packets), at))
+    }
+
+    fn stop(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.0.stop()).or_raise()
     }
 }
 
@@ -163,6 +232,8 @@ fn walk(walk: &vnet::Walk) -> Value {
         "outcome": walk.outcome,
         "delivered_to": walk.delivered_to,
         "held_by": walk.held_by,
+        "is_open": walk.is_open,
+        "is_ambiguous": walk.is_ambiguous,
     })
 }
 

@@ -1,12 +1,14 @@
 //! A plugin's configuration: checked against its schema, then ready for the guest.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{ValidationError, Validator};
 use serde_json::{Map, Number, Value};
 
 use crate::error::Refusal;
+use crate::items;
 
 /// Most problems named at once.
 const SHOWN: usize = 5;
@@ -167,6 +169,8 @@ pub(crate) struct Config {
     /// The whole, as `vnet_configure` gets it.
     pub(crate) json: String,
     values: BTreeMap<String, Entry>,
+    /// The items of its lists in words, once somebody asked for one.
+    items: OnceLock<BTreeMap<String, String>>,
 }
 
 #[derive(Debug)]
@@ -204,6 +208,7 @@ impl Config {
         Ok(Config {
             json: config.to_string(),
             values,
+            items: OnceLock::new(),
         })
     }
 
@@ -215,6 +220,12 @@ impl Config {
     /// Returns a string as it is, anything else but null as JSON.
     pub(crate) fn text(&self, key: &[u8]) -> Option<&str> {
         self.get(key)?.text.as_deref()
+    }
+
+    /// Returns in words what stands at a place of a list: `rule_3` is what comes fourth in the list `rules`.
+    pub(crate) fn item(&self, name: &str) -> Option<&str> {
+        let items = self.items.get_or_init(|| items::in_words(&self.json));
+        items.get(name).map(String::as_str)
     }
 
     fn get(&self, key: &[u8]) -> Option<&Entry> {

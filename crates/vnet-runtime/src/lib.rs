@@ -45,6 +45,7 @@ mod frames;
 mod guest;
 mod imports;
 mod instance;
+mod items;
 mod judge;
 mod layout;
 mod life;

@@ -257,6 +257,13 @@ impl Stage {
         }
     }
 
+    /// Returns in words the item of the configuration that a drop's reason names: of the reason `rule_3` what comes fourth in
+    /// the list `rules`, such as `deny tcp dport 22`. `None` where it names none.
+    #[must_use]
+    pub fn reason_item(&self, reason: Reason) -> Option<&str> {
+        self.host()?.config.item(self.reason_text(reason))
+    }
+
     pub(crate) fn host(&self) -> Option<&Host> {
         match &self.instance {
             Some(instance) => Some(&instance.store.data().host),

@@ -46,6 +46,7 @@ mod numbers;
 mod open;
 mod packets;
 mod plugin;
+mod recent;
 mod recording;
 mod replay;
 mod sandbox;
@@ -77,6 +78,7 @@ pub use numbers::{Keep, NumbersDoor, NumbersEntry, Row, Series, numbers_entries,
 pub use open::open;
 pub use packets::{NodeNames, Packets, filter};
 pub use plugin::{Config, Direction, Plugin};
+pub use recent::{Recent, RecentFrame};
 pub use recording::{Filter, Output, RecordOptions, Recorded, Recording, Rotate};
 pub use replay::{Replay, replay};
 pub use sandbox::{announcement as sandbox_announcement, close as close_sandbox};

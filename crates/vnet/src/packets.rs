@@ -10,7 +10,7 @@ use std::sync::Arc;
 use vnet_packet::Flow;
 use vnet_packet::filter::{Filter, FilterError, Names};
 use vnet_packet::pcap::{CaptureError, Reader};
-use vnet_packet::walk::{Plan, Sighting, Walk, walks};
+use vnet_packet::walk::{Plan, Sighting, Walk, walk_of, walks};
 use vnet_packet::wire::MacAddr;
 
 use crate::Error;
@@ -70,9 +70,14 @@ impl Packets {
                 comment: record.comment.unwrap_or_default(),
                 layer: record.linktype.layer().map_err(damaged)?,
                 frame: frame.clone(),
+                wire_len: record.orig_len,
             });
         }
         Ok(Packets { records })
+    }
+
+    pub(crate) fn of(records: Vec<Sighting>) -> Packets {
+        Packets { records }
     }
 
     /// Returns the records in the order of the file.
@@ -92,6 +97,12 @@ impl Packets {
     #[must_use]
     pub fn walks(&self, plan: &Plan, filter: &Filter) -> Vec<Walk> {
         walks(&self.records, plan, filter)
+    }
+
+    /// Returns the walk of the packet that a record shows, where these are of a capture of a whole network.
+    #[must_use]
+    pub fn walk_of(&self, at: usize, plan: &Plan) -> Option<Walk> {
+        walk_of(&self.records, plan, at)
     }
 
     /// Returns the addresses, protocol and ports of a frame, where it has them.

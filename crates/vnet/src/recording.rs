@@ -88,14 +88,6 @@ impl Recording {
     }
 }
 
-/// The name of a capture.
-pub(crate) fn path_of(output: &Output) -> PathBuf {
-    match output {
-        Output::File(path) => path.clone(),
-        Output::Stream(_) => PathBuf::from("-"),
-    }
-}
-
 impl Drop for Recording {
     fn drop(&mut self) {
         match self.stop() {

@@ -80,6 +80,7 @@ export default {
     const lay = () => {
       const layout = model.get("layout_");
       if (!layout || !layout.svg) return;
+      if (layout.note) list.textContent = layout.note;
       const parsed = new DOMParser().parseFromString(layout.svg, "image/svg+xml").documentElement;
       picture.replaceChildren(document.importNode(harmless(parsed), true));
       const svg = picture.firstElementChild;

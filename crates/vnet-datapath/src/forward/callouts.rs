@@ -6,8 +6,9 @@ use super::lines::Held;
 use super::{Forwarder, Parcel};
 use crate::callout::{Answer, Callout, Verdict};
 use crate::cause::Cause;
-use crate::frame::{FRAME_MAX, HEADROOM};
+use crate::frame::{FRAME_MAX, HEADROOM, Meta};
 use crate::path::{Hop, PATHS, Visit};
+use crate::record::{Seat, Stay};
 use crate::ring::Tag;
 use crate::stage::{StageBox, StageId};
 use crate::store::Block;
@@ -18,13 +19,18 @@ const STAGE_FULL: &str = "stage_full";
 /// Counted for frames that there is no memory for: this process holds as many as it may.
 const STORE_FULL: &str = "store_full";
 
+/// What becomes of a frame for which there is no room.
+const NO_ROOM: Fate = Fate::Drop(Reason::Plugin(0));
+
 /// Counted for frames without an answer when their stage is taken off, under a policy that drops.
 const UNANSWERED: &str = "unanswered";
 
 impl Forwarder {
     /// Asks about the frames in a stage's arena; the stage is out of its place.
-    pub(super) fn ask_elsewhere(&mut self, stage: &mut StageBox) {
+    pub(super) fn ask_elsewhere(&mut self, index: usize, stage: &mut StageBox) {
+        let home = self.places.home(index);
         let StageBox {
+            id,
             stage: lender,
             callout: Some(callout),
             frames,
@@ -36,16 +42,27 @@ impl Forwarder {
         };
         let may_ask = lender.may_ask_elsewhere();
         let unasked = lender.fate_unasked();
+        let name = lender.name().to_owned();
+        let seat = Seat {
+            id: *id,
+            name: &name,
+            home,
+        };
         let arena = lender.arena().bytes;
-        for (frame, meta) in frames.as_slice().iter().zip(metas.iter()) {
+        for (frame, meta) in frames.as_slice().iter().zip(metas.iter_mut()) {
             let bytes = &arena[frame.off as usize..][..frame.len as usize];
             callout.count_in(bytes.len());
+            let stay = self
+                .recordings
+                .is_on()
+                .then(|| self.recordings.asked(&seat, bytes, meta, self.now));
+            let what = (bytes, &*meta);
             if callout.is_full() {
-                self.drop_of(callout, Fate::Drop(Reason::Plugin(0)), Some(STAGE_FULL));
+                self.drop_of(callout, &seat, stay.as_deref(), what, NO_ROOM, Some(STAGE_FULL));
                 continue;
             }
             if let (false, Fate::Drop(_)) = (may_ask, unasked) {
-                self.drop_of(callout, unasked, None);
+                self.drop_of(callout, &seat, stay.as_deref(), what, unasked, None);
                 continue;
             }
             let parcel = Parcel {
@@ -56,6 +73,10 @@ impl Forwarder {
             if !may_ask && callout.held() == 0 {
                 // Not from here: the frames that led here may have come from the next stage.
                 callout.count(unasked, None);
+                if let Some(stay) = &stay {
+                    self.recordings
+                        .answered(&seat, stay, what, self.now, (unasked, None, false));
+                }
                 let (path, next) = (meta.path as usize, usize::from(meta.hop) + 1);
                 if !self.scratch.turns.push(path, next, bytes, parcel) {
                     self.ledger.drops.add(Cause::TurnFull);
@@ -63,11 +84,11 @@ impl Forwarder {
                 continue;
             }
             let Some(mut block) = self.lines.take_block(bytes.len()) else {
-                self.drop_of(callout, Fate::Drop(Reason::Plugin(0)), Some(STORE_FULL));
+                self.drop_of(callout, &seat, stay.as_deref(), what, NO_ROOM, Some(STORE_FULL));
                 continue;
             };
             block[HEADROOM..HEADROOM + bytes.len()].copy_from_slice(bytes);
-            let held = Held::new(block, bytes.len(), parcel);
+            let held = Held::new(block, bytes.len(), parcel, stay);
             if !may_ask {
                 callout.follow(held);
                 continue;
@@ -79,16 +100,35 @@ impl Forwarder {
                 ..Tag::default()
             };
             if let Err(held) = callout.ask(&tag, bytes, held) {
+                self.drop_of(
+                    callout,
+                    &seat,
+                    held.stay.as_deref(),
+                    what,
+                    NO_ROOM,
+                    Some(STAGE_FULL),
+                );
                 self.lines.give_block(held);
-                self.drop_of(callout, Fate::Drop(Reason::Plugin(0)), Some(STAGE_FULL));
             }
         }
         callout.ring();
     }
 
-    fn drop_of(&mut self, callout: &mut Callout, fate: Fate, reason: Option<&str>) {
+    fn drop_of(
+        &mut self,
+        callout: &mut Callout,
+        seat: &Seat<'_>,
+        stay: Option<&Stay>,
+        what: (&[u8], &Meta),
+        fate: Fate,
+        reason: Option<&str>,
+    ) {
         callout.count(fate, reason);
         self.ledger.stage_drops += 1;
+        if let Some(stay) = stay {
+            self.recordings
+                .answered(seat, stay, what, self.now, (fate, reason, false));
+        }
     }
 
     /// Carries on the frames whose answers came.
@@ -125,8 +165,9 @@ impl Forwarder {
             if is_free {
                 self.carry_answered(index, waiting.held, None);
             } else {
-                callout.count(Fate::Drop(Reason::Plugin(0)), Some(UNANSWERED));
+                callout.count(NO_ROOM, Some(UNANSWERED));
                 self.ledger.stage_drops += 1;
+                self.note_answered(index, &waiting.held, (NO_ROOM, Some(UNANSWERED), false));
                 self.lines.give_block(waiting.held);
             }
         }
@@ -189,14 +230,17 @@ impl Forwarder {
                 }
             }
         }
+        let mut is_rewritten = false;
         if !matches!(fate, Fate::Drop(_))
             && let Some(bytes) = bytes
         {
+            is_rewritten = bytes != held.bytes();
             match self.rewritten(&bytes) {
                 Ok(block) => held.replace(block, bytes.len(), &mut self.lines),
                 Err((why, name)) => (fate, reason) = (Fate::Drop(why), name.map(str::to_owned)),
             }
         }
+        self.note_answered(index, &held, (fate, reason.as_deref(), is_rewritten));
         let way = self.way_from(index, held.parcel.meta.path as usize);
         if let Some((_, callout)) = self.callout_mut(index) {
             callout.count(fate, reason.as_deref());
@@ -218,6 +262,15 @@ impl Forwarder {
             self.ledger.drops.add(Cause::Gone);
         }
         self.lines.give_block(held);
+    }
+
+    /// Records what was decided about a frame, where that is wanted.
+    fn note_answered(&mut self, index: usize, held: &Held, said: (Fate, Option<&str>, bool)) {
+        if let (Some(stay), Some(stage)) = (&held.stay, self.stages.get(index).and_then(Option::as_deref)) {
+            let seat = stage.seat(self.places.home(index));
+            let what = (held.bytes(), &held.parcel.meta);
+            self.recordings.answered(&seat, stay, what, self.now, said);
+        }
     }
 
     /// Returns a frame's new form in memory of its own, or why it is dropped and, where that is no plugin's doing, under which name.

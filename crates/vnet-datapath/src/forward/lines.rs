@@ -8,7 +8,7 @@ use crate::cause::Cause;
 use crate::deadlines::Deadlines;
 use crate::frame::{Accepts, FRAME_MAX, HEADROOM, Meta};
 use crate::path::{End, Shape, crossing, reaching};
-use crate::record::{Dropper, Stay, fate};
+use crate::record::{Dropper, Stay};
 use crate::store::{Block, Store};
 
 /// Lines and delayed frames that one turn releases.
@@ -32,17 +32,22 @@ pub(crate) struct Held {
     pub(super) len: usize,
     pub(super) parcel: Parcel,
     /// What a recording keeps of it meanwhile.
-    stay: Option<Box<Stay>>,
+    pub(super) stay: Option<Box<Stay>>,
 }
 
 impl Held {
-    pub(super) fn new(block: Block, len: usize, parcel: Parcel) -> Self {
+    pub(super) fn new(block: Block, len: usize, parcel: Parcel, stay: Option<Box<Stay>>) -> Self {
         Self {
             block,
             len,
             parcel,
-            stay: None,
+            stay,
         }
+    }
+
+    /// Returns its bytes.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.block[HEADROOM..HEADROOM + self.len]
     }
 
     /// Gives it other bytes, and its memory back.
@@ -289,7 +294,9 @@ impl Forwarder {
         let stay = self.recordings.is_on().then(|| {
             let frame = &block[HEADROOM..HEADROOM + len];
             let queue = seated.line.held();
-            self.recordings.enters(seated.at, frame, &meta, came, queue)
+            let asked = seated.line.impairment();
+            self.recordings
+                .enters(seated.at, frame, &meta, came, queue, asked)
         });
         let held = Held {
             block,
@@ -426,14 +433,7 @@ impl Forwarder {
                             asked,
                         };
                         let what = (&*bytes, &frame.parcel.meta);
-                        self.recordings.through(
-                            at,
-                            &stay,
-                            what,
-                            self.now,
-                            |waited, queue| fate(&said, waited, queue),
-                            true,
-                        );
+                        self.recordings.through(at, &stay, what, self.now, &said);
                     }
                     frame.parcel.ts_ns = self.now;
                     frame.parcel.meta.arrived_ns = asked.min(self.now);
@@ -466,14 +466,7 @@ impl Forwarder {
     fn note_lost(&mut self, at: LineAt, held: &Held, said: &Outcome<()>) {
         if let Some(stay) = &held.stay {
             let what = (&held.block[HEADROOM..HEADROOM + held.len], &held.parcel.meta);
-            self.recordings.through(
-                at,
-                stay,
-                what,
-                self.now,
-                |waited, queue| fate(said, waited, queue),
-                false,
-            );
+            self.recordings.through(at, stay, what, self.now, said);
         }
     }
 

@@ -47,7 +47,7 @@ impl Forwarder {
                 self.ledger.batches += 1;
             }
             if stage.callout.is_some() {
-                self.ask_elsewhere(&mut stage);
+                self.ask_elsewhere(index, &mut stage);
                 stage.clear();
                 self.stages[index] = Some(stage);
                 return None;

@@ -1,6 +1,7 @@
 //! Recordings: what passes, and what becomes of it, in capture files.
 
 mod hub;
+mod memory;
 mod options;
 mod output;
 mod recorder;
@@ -12,9 +13,10 @@ mod witness;
 mod words;
 mod writer;
 
+pub use memory::{Memory, Remembered};
 pub use options::{Filter, Output, RecordOptions, Recorded, Rotate};
 pub use recorder::{Recorder, Tapped};
-pub(crate) use recording::Recording;
+pub(crate) use recording::{Recording, Seat};
 pub use scope::{RecordId, Scope, ScopePort};
 pub(crate) use witness::{Recordings, Stay};
-pub(crate) use words::{Dropper, fate};
+pub(crate) use words::Dropper;

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use vnet_packet::Layer;
 
+use super::memory::Memory;
+
 /// Says of a frame, as it is on the wire, whether it belongs into a recording.
 pub type Filter = Arc<dyn Fn(Layer, &[u8]) -> bool + Send + Sync>;
 
@@ -56,6 +58,19 @@ pub enum Output {
     File(PathBuf),
     /// A pipe or whatever takes a stream; a reader that goes away ends the recording.
     Stream(OwnedFd),
+    /// Memory, which keeps the last of it.
+    Memory(Memory),
+}
+
+impl Output {
+    /// Returns the file's path, `-` where it is none.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        match self {
+            Output::File(path) => path.clone(),
+            Output::Stream(_) | Output::Memory(_) => PathBuf::from("-"),
+        }
+    }
 }
 
 /// What a finished recording holds.

@@ -23,6 +23,14 @@ const RINGS: usize = 64 << 20;
 const RING_LEAST: usize = 256 << 10;
 const RING_MOST: usize = 16 << 20;
 
+/// The same where the last frames are kept in memory, for which a burst may be lost, and all of them together and the most of
+/// one.
+const SMALL_RINGS: usize = 8 << 20;
+const SMALL_RING_MOST: usize = 1 << 20;
+
+/// What is seen of a frame at least, so that a filter finds the headers of those that are cut shorter.
+const SEEN: u32 = 2048;
+
 /// After how many milliseconds the kernel hands over frames that do not fill a block.
 const RETIRE_MS: u32 = 10;
 
@@ -33,6 +41,8 @@ const RETIRE_MS: u32 = 10;
 pub struct Recorder {
     hub: Arc<Hub>,
     options: RecordOptions,
+    /// It is kept in memory and nowhere else.
+    is_memory: bool,
     /// For messages.
     path: PathBuf,
     /// The process its writer runs in: a forked child has none.
@@ -66,10 +76,7 @@ impl Recorder {
     /// # Errors
     /// [`EngineError::Capture`].
     pub fn start(output: Output, options: RecordOptions) -> Result<Self, EngineError> {
-        let path = match &output {
-            Output::File(path) => path.clone(),
-            Output::Stream(_) => PathBuf::from("-"),
-        };
+        let (path, is_memory) = (output.path(), matches!(output, Output::Memory(_)));
         let is_single = path.extension().is_some_and(|e| e == "pcap");
         if is_single && (options.stages || options.dropped) {
             return Err(refuse(
@@ -89,6 +96,7 @@ impl Recorder {
         Ok(Self {
             hub,
             options,
+            is_memory,
             path,
             born: std::process::id(),
             state: Mutex::new(State::Runs(writer)),
@@ -113,10 +121,17 @@ impl Recorder {
         of: usize,
     ) -> Result<(), EngineError> {
         let interface = self.interface(what.name, what.description, what.layer)?;
+        let of = of.max(1);
+        let bytes = if self.is_memory {
+            (SMALL_RINGS / of).min(SMALL_RING_MOST)
+        } else {
+            (RINGS / of).clamp(RING_LEAST, RING_MOST)
+        };
         let options = RingOptions {
-            bytes: (RINGS / of.max(1)).clamp(RING_LEAST, RING_MOST),
+            bytes,
             retire_ms: RETIRE_MS,
             shown: what.shown,
+            snaplen: self.options.snaplen.map(|most| most.max(SEEN)),
         };
         let ring = PacketRing::arm(fd, ifindex, options)
             .map_err(|e| refuse(&self.path, format!("cannot record {}: {e}", what.name)))?;

@@ -10,7 +10,7 @@ use super::source::Source;
 use crate::error::EngineError;
 use crate::forward::LineAt;
 use crate::path::Home;
-use crate::stage::{StageBox, StageId};
+use crate::stage::StageId;
 
 /// Low bits of a packet number, which tell the port it came by.
 pub(super) const PORT_BITS: u32 = 16;
@@ -31,6 +31,14 @@ pub(crate) struct Recording {
     pub(super) layer: Layer,
     /// It goes with its only port from one pipeline to the next.
     pub follows: bool,
+}
+
+/// A stage and its place.
+#[derive(Clone, Copy)]
+pub(crate) struct Seat<'s> {
+    pub id: StageId,
+    pub name: &'s str,
+    pub home: Option<Home>,
 }
 
 impl Recording {
@@ -77,8 +85,16 @@ impl Recording {
     }
 
     /// The interface of a stage, a fresh one for the second of its name at the same place.
-    pub(super) fn stage(&mut self, stage: &StageBox, home: Home) -> Option<u16> {
-        if let Some(known) = self.stage_interfaces.get(&stage.id) {
+    pub(super) fn stage(&mut self, seat: &Seat<'_>, packet: u64) -> Option<u16> {
+        let home = seat.home.filter(|home| match home {
+            Home::Device(port) | Home::Link(port, _) => self.port(*port).is_some(),
+            Home::Switch => self.covers(packet),
+            Home::Wire => true,
+        })?;
+        if !self.stages {
+            return None;
+        }
+        if let Some(known) = self.stage_interfaces.get(&seat.id) {
             return Some(*known);
         }
         let place = match home {
@@ -86,7 +102,7 @@ impl Recording {
             Home::Device(port) => &self.port(port)?.0.device,
             Home::Link(port, _) => &self.port(port)?.0.link,
         };
-        let name = stage.stage.name();
+        let name = seat.name;
         let at = (1..).find_map(|n| {
             let full = match n {
                 1 => format!("{place}/{name}"),
@@ -97,7 +113,7 @@ impl Recording {
             let is_free = interface.is_none_or(|i| !self.stage_interfaces.values().any(|used| *used == i));
             is_free.then_some(interface)
         })??;
-        self.stage_interfaces.insert(stage.id, at);
+        self.stage_interfaces.insert(seat.id, at);
         Some(at)
     }
 

@@ -11,14 +11,18 @@ use vnet_packet::Layer;
 use vnet_packet::pcap::{CaptureError, Crossing, Linktype, Statistics, Writer};
 
 use super::hub::{Hub, Interface};
+use super::memory::{Memory, Remembered};
 use super::options::{Output, RecordOptions, Rotate};
 use super::output::Out;
 use crate::capture::{SNAPLEN, refuse};
 use crate::error::EngineError;
 
-/// What a recording is written on: one file, several in a row, or a stream.
+/// What a recording is written on: one file, several in a row, a stream, or memory.
 pub(crate) struct Sheet {
     path: Option<PathBuf>,
+    memory: Option<Memory>,
+    /// The names of the interfaces, as far as memory needed them.
+    names: Vec<(Arc<str>, Layer)>,
     hub: Arc<Hub>,
     options: RecordOptions,
     /// Made, but without a header before the first interface is known.
@@ -55,6 +59,8 @@ impl Sheet {
     pub(crate) fn new(output: Output, options: &RecordOptions, hub: &Arc<Hub>) -> Result<Self, EngineError> {
         let mut sheet = Self {
             path: None,
+            memory: None,
+            names: Vec::new(),
             hub: Arc::clone(hub),
             options: options.clone(),
             blank: None,
@@ -72,6 +78,7 @@ impl Sheet {
                 sheet.open(&path)?;
             }
             Output::Stream(fd) => sheet.stream(fd),
+            Output::Memory(memory) => sheet.memory = Some(memory),
         }
         Ok(sheet)
     }
@@ -133,6 +140,10 @@ impl Sheet {
         // Two sources of one interface may be a moment apart.
         let ts_ns = ts_ns.max(count.last_ns);
         count.last_ns = ts_ns;
+        if self.memory.is_some() {
+            self.keep(at, ts_ns, frame, wire_len, comment);
+            return Ok(());
+        }
         if self.path.is_none() {
             return self.put(at, ts_ns, frame, wire_len, comment);
         }
@@ -153,6 +164,32 @@ impl Sheet {
         last.comment.push_str(comment);
         self.last = Some(last);
         Ok(())
+    }
+
+    /// Keeps a frame in memory.
+    fn keep(&mut self, at: Crossing, ts_ns: u64, frame: &[u8], wire_len: u32, comment: &str) {
+        let number = at.interface as usize;
+        if self.names.len() <= number {
+            let interfaces = self.hub.interfaces();
+            let fresh = interfaces.list.iter().skip(self.names.len());
+            self.names
+                .extend(fresh.map(|interface| (interface.name.as_str().into(), interface.layer)));
+        }
+        let (Some(memory), Some((interface, layer))) = (&self.memory, self.names.get(number)) else {
+            return;
+        };
+        let most = self.options.snaplen.map_or(usize::MAX, |most| most as usize);
+        memory.keep(Remembered {
+            number: 0,
+            interface: Arc::clone(interface),
+            layer: *layer,
+            at,
+            ts_ns,
+            wire_len,
+            frame: frame[..frame.len().min(most)].to_vec(),
+            comment: comment.to_owned(),
+        });
+        self.frames += 1;
     }
 
     fn put(

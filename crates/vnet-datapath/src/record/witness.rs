@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use vnet_impair::{Impairment, Outcome};
 use vnet_packet::gso::Offload;
 use vnet_packet::pcap::Direction;
 use vnet_runtime::{Fate, Frame};
 
-use super::recording::{PORT_BITS, Recording};
+use super::recording::{PORT_BITS, Recording, Seat};
 use super::scope::RecordId;
 use super::source::Entry;
 use super::words::{self, Dropper};
@@ -27,6 +28,8 @@ pub(crate) struct Stay {
     entered_ns: u64,
     queue: usize,
     trail: Vec<String>,
+    /// What the line was asked for when the frame came to it, which is when its fate is drawn.
+    asked: Impairment,
 }
 
 /// All recordings of a pipeline, and what was decided so far about the frames under way.
@@ -372,14 +375,8 @@ impl Recordings {
                 frame: &is,
                 comment: &line,
             };
-            let seen = |recording: &mut Recording| {
-                let home = home.filter(|home| match home {
-                    Home::Device(port) | Home::Link(port, _) => recording.port(*port).is_some(),
-                    Home::Switch => recording.covers(packet),
-                    Home::Wire => true,
-                })?;
-                recording.stages.then(|| recording.stage(stage, home)).flatten()
-            };
+            let seat = stage.seat(home);
+            let seen = |recording: &mut Recording| recording.stage(&seat, packet);
             for recording in &mut self.list {
                 let Some(interface) = seen(recording) else {
                     continue;
@@ -413,6 +410,52 @@ impl Recordings {
         self.ends = ends;
     }
 
+    /// Records that a frame is given to a stage that is judged elsewhere, and keeps what was decided about it.
+    pub(crate) fn asked(&mut self, seat: &Seat<'_>, frame: &[u8], meta: &mut Meta, now: u64) -> Box<Stay> {
+        if meta.serial == 0 {
+            // It came before anything was recorded.
+            meta.serial = Self::number(0);
+        }
+        let ts_ns = self.now(now);
+        for recording in &mut self.list {
+            if let Some(interface) = recording.stage(seat, meta.serial) {
+                put(recording, interface, &What::came(frame, meta, ts_ns));
+            }
+        }
+        self.stays(meta)
+    }
+
+    /// Records what was decided elsewhere about a frame.
+    pub(crate) fn answered(
+        &mut self,
+        seat: &Seat<'_>,
+        stay: &Stay,
+        (frame, meta): (&[u8], &Meta),
+        now: u64,
+        (fate, reason, is_rewritten): (Fate, Option<&str>, bool),
+    ) {
+        self.resumes(stay, meta);
+        let line = words::judged(seat.name, fate, reason, is_rewritten);
+        let what = What {
+            direction: Some(Direction::Outbound),
+            packet: meta.serial,
+            ts_ns: self.now(now),
+            offload: meta.offload,
+            frame,
+            comment: &line,
+        };
+        let seen = |recording: &mut Recording| recording.stage(seat, meta.serial);
+        if matches!(fate, Fate::Drop(_)) {
+            return self.ended(what, &line, seen);
+        }
+        for recording in &mut self.list {
+            if let Some(interface) = seen(recording) {
+                put(recording, interface, &what);
+            }
+        }
+        self.trails.entry(meta.serial).or_default().push(line);
+    }
+
     /// Returns the number of the n-th frame that the stage at hand has made.
     pub(crate) fn made(&self, n: usize) -> u64 {
         self.made.get(n).copied().unwrap_or(0)
@@ -426,6 +469,7 @@ impl Recordings {
         meta: &Meta,
         came_ns: u64,
         queue: usize,
+        asked: &Impairment,
     ) -> Box<Stay> {
         let ts_ns = self.now(came_ns);
         for recording in &mut self.list {
@@ -441,6 +485,7 @@ impl Recordings {
             entered_ns: came_ns,
             queue,
             trail: self.trails.get(&meta.serial).cloned().unwrap_or_default(),
+            asked: asked.clone(),
         })
     }
 
@@ -450,6 +495,7 @@ impl Recordings {
             entered_ns: 0,
             queue: 0,
             trail: self.trails.get(&meta.serial).cloned().unwrap_or_default(),
+            asked: Impairment::default(),
         })
     }
 
@@ -460,21 +506,21 @@ impl Recordings {
         }
     }
 
-    /// Records what a line did to a frame, which `passes` it or ends there.
+    /// Records what a line did to a frame.
     pub(crate) fn through(
         &mut self,
         at: LineAt,
         stay: &Stay,
         (frame, meta): (&[u8], &Meta),
         now: u64,
-        words: impl FnOnce(u64, usize) -> String,
-        passes: bool,
+        outcome: &Outcome<()>,
     ) {
         let ts_ns = self.now(now);
         let Some((link, way)) = self.list.iter().find_map(|recording| recording.line_name(at)) else {
             return;
         };
-        let fate = words(now.saturating_sub(stay.entered_ns), stay.queue);
+        let waited_ns = now.saturating_sub(stay.entered_ns);
+        let fate = words::fate(outcome, &stay.asked, waited_ns, stay.queue);
         let line = format!("link {link} {way}: {fate}");
         self.trails.insert(meta.serial, stay.trail.clone());
         let what = What {
@@ -485,7 +531,7 @@ impl Recordings {
             frame,
             comment: &line,
         };
-        if !passes {
+        if matches!(outcome, Outcome::Dropped { .. }) {
             return self.ended(what, &line, |recording| {
                 recording.stages.then(|| recording.line(at)).flatten()
             });

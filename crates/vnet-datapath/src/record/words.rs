@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use vnet_abi::FLOOD;
-use vnet_impair::Outcome;
+use vnet_impair::{Impairment, Outcome};
 use vnet_runtime::{Fate, Frame, Reason, Stage};
 
 use crate::cause::Cause;
@@ -16,23 +16,17 @@ pub(crate) enum Dropper {
     Engine,
 }
 
-/// What a stage decided.
+/// What a plugin decided.
 pub(crate) fn verdict(stage: &Stage, frame: &Frame, is_rewritten: bool) -> String {
     let mut text = format!("{}: ", stage.name());
-    let _ = match frame.fate {
-        Fate::Unset | Fate::Pass => write!(text, "pass"),
-        Fate::Tx => write!(text, "tx"),
-        Fate::Redirect(FLOOD) => write!(text, "redirect flood"),
-        Fate::Redirect(port) => write!(text, "redirect {port}"),
-        Fate::Drop(Reason::Plugin(0)) => write!(text, "drop"),
-        Fate::Drop(reason @ Reason::Plugin(code)) => {
-            let words = stage.reason_text(reason).replace(['"', '\n'], "'");
-            write!(text, "drop, reason {code} \"{words}\"")
+    match frame.fate {
+        Fate::Drop(reason @ Reason::Plugin(code)) if code != 0 => {
+            let _ = write!(text, "drop, reason {code} {}", quoted(stage.reason_text(reason)));
+            if let Some(item) = stage.reason_item(reason) {
+                let _ = write!(text, " {}", quoted(item));
+            }
         }
-        Fate::Drop(reason) => write!(text, "drop, {}", reason.name()),
-    };
-    if is_rewritten && !matches!(frame.fate, Fate::Drop(_)) {
-        text.push_str(", rewritten");
+        fate => decision(&mut text, fate, is_rewritten),
     }
     if frame.delay_us > 0 && !matches!(frame.fate, Fate::Drop(_)) {
         let _ = write!(
@@ -48,10 +42,40 @@ pub(crate) fn verdict(stage: &Stage, frame: &Frame, is_rewritten: bool) -> Strin
     text
 }
 
-/// What a line did.
-pub(crate) fn fate<T>(outcome: &Outcome<T>, waited_ns: u64, queue: usize) -> String {
+/// What was decided for a stage elsewhere, with a reason in the user's words.
+pub(crate) fn judged(name: &str, fate: Fate, reason: Option<&str>, is_rewritten: bool) -> String {
+    let mut text = format!("{name}: ");
+    match (fate, reason) {
+        (Fate::Drop(Reason::Plugin(0)), Some(reason)) => {
+            let _ = write!(text, "drop, reason {}", quoted(reason));
+        }
+        _ => decision(&mut text, fate, is_rewritten),
+    }
+    text
+}
+
+fn decision(text: &mut String, fate: Fate, is_rewritten: bool) {
+    let _ = match fate {
+        Fate::Unset | Fate::Pass => write!(text, "pass"),
+        Fate::Tx => write!(text, "tx"),
+        Fate::Redirect(FLOOD) => write!(text, "redirect flood"),
+        Fate::Redirect(port) => write!(text, "redirect {port}"),
+        Fate::Drop(Reason::Plugin(0)) => write!(text, "drop"),
+        Fate::Drop(reason) => write!(text, "drop, {}", reason.name()),
+    };
+    if is_rewritten && !matches!(fate, Fate::Drop(_)) {
+        text.push_str(", rewritten");
+    }
+}
+
+fn quoted(words: &str) -> String {
+    format!("\"{}\"", words.replace(['"', '\n'], "'"))
+}
+
+/// What a line that was `asked` for this did.
+pub(crate) fn fate<T>(outcome: &Outcome<T>, asked: &Impairment, waited_ns: u64, queue: usize) -> String {
     match outcome {
-        Outcome::Dropped { why, .. } => format!("lost ({})", why.name()),
+        Outcome::Dropped { why, .. } => format!("lost ({})", asked.said(*why)),
         Outcome::Out {
             copies,
             corrupt,

@@ -52,6 +52,15 @@ impl Limit {
         limit.filter(|limit| limit.is_valid()).ok_or(QUEUE)
     }
 
+    /// Says it in words.
+    pub(super) fn said(self) -> String {
+        match self {
+            Limit::Packets(1) => "1 packet".to_owned(),
+            Limit::Packets(packets) => format!("{packets} packets"),
+            Limit::Bytes(bytes) => write_size(bytes),
+        }
+    }
+
     pub(super) fn write(self) -> String {
         match self {
             Limit::Packets(packets) => format!("{packets}p"),

@@ -10,6 +10,7 @@ mod impairment;
 mod limit;
 mod loss;
 mod rate;
+mod said;
 mod serial;
 mod set;
 

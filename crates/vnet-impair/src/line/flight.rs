@@ -6,6 +6,9 @@ use std::collections::{BinaryHeap, VecDeque};
 use super::Dropped;
 use crate::measure::Run;
 
+/// The most bytes on the wire of one direction.
+pub(crate) const MOST_BYTES: u64 = 64 << 20;
+
 /// A frame on the wire.
 pub(crate) struct Flying<T> {
     /// When it leaves.
@@ -49,9 +52,6 @@ pub(super) struct Flight<T> {
 }
 
 impl<T> Flight<T> {
-    /// The most bytes on the wire of one direction.
-    pub(super) const MOST_BYTES: u64 = 64 << 20;
-
     pub(super) fn new() -> Self {
         Flight {
             in_order: VecDeque::new(),
@@ -65,7 +65,7 @@ impl<T> Flight<T> {
 
     /// Says whether a frame of so many bytes may join.
     pub(super) fn admits(&self, bytes: u32) -> bool {
-        self.bytes + u64::from(bytes) <= Flight::<T>::MOST_BYTES
+        self.bytes + u64::from(bytes) <= MOST_BYTES
     }
 
     /// Adds a frame after all those that leave when it does.

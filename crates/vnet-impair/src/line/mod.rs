@@ -11,7 +11,7 @@ mod queue;
 mod run;
 mod trace;
 
-pub(crate) use flight::{End, Flying};
+pub(crate) use flight::{End, Flying, MOST_BYTES};
 pub use outcome::{Dropped, Outcome, Size};
 pub use run::Line;
 pub(crate) use trace::Trace;

@@ -6,10 +6,9 @@ use super::flight::{End, Flight, Flying};
 use super::pace::Pace;
 use super::queue::{Queue, Waiting};
 use super::{Dropped, Outcome, Size};
-use crate::LineStats;
-use crate::Ready;
 use crate::fate::Fates;
 use crate::measure::{Meter, Run};
+use crate::{Impairment, LineStats, Ready};
 
 /// One direction of a link at work.
 ///
@@ -138,6 +137,11 @@ impl<T> Line<T> {
             self.meter.flushes(&flying);
             out(outcome(flying));
         }
+    }
+
+    /// Returns what is asked of it just now.
+    pub fn impairment(&self) -> &Impairment {
+        self.ready.impairment()
     }
 
     /// Returns how many frames the line holds.

@@ -20,7 +20,7 @@ impl<'c> Said<'c> {
             None => (head, ""),
         };
         let reason = match details.strip_prefix("reason ") {
-            Some(reason) => reason,
+            Some(reason) => reason.strip_suffix(", appended").unwrap_or(reason),
             None if in_parenthesis.is_empty() && fate == "drop" => details,
             None => in_parenthesis,
         };
@@ -67,11 +67,16 @@ mod tests {
             ("acl", true, "3 \"deny tcp 22\"")
         );
         assert_eq!(Said::read("acl: drop, fault").expect("a line").reason, "fault");
-        let said = Said::read("link h1-r1 a>b: lost (loss)").expect("a line");
-        assert_eq!(
-            (said.who, said.fate, said.reason),
-            ("link h1-r1 a>b", "lost", "loss")
-        );
+        let said = Said::read("acl: drop, reason 19 \"rule_3\" \"deny tcp\", appended").expect("a line");
+        assert_eq!(said.reason, "19 \"rule_3\" \"deny tcp\"");
+        for reason in ["loss", "loss 10 %", "queue_full: limit 50 packets"] {
+            let line = std::format!("link h1-r1 a>b: lost ({reason})");
+            let said = Said::read(&line).expect("a line");
+            assert_eq!(
+                (said.who, said.fate, said.reason),
+                ("link h1-r1 a>b", "lost", reason)
+            );
+        }
         let said = Said::read("link h1-r1 a>b: passed, waited 3.204 ms in a queue of 7").expect("a line");
         assert_eq!((said.ends(), said.waited_ns()), (false, Some(3_204_000)));
         assert_eq!(

@@ -4,6 +4,7 @@ use core::hash::{Hash, Hasher};
 use core::net::IpAddr;
 use std::collections::hash_map::DefaultHasher;
 
+use super::Sighting;
 use crate::bytes::{get_u8, get_u16, get_u32, window};
 use crate::wire::{Ipv4, ip_protocol};
 use crate::{Flow, Layer};
@@ -22,14 +23,16 @@ pub(super) struct Key {
 }
 
 impl Key {
-    pub fn of(frame: &[u8], layer: Layer) -> Key {
+    /// Reads a record; `most` bytes behind the IP header count, as many as all records show that show the packet cut.
+    pub fn of(record: &Sighting, most: usize) -> Key {
+        let (frame, layer) = (&record.frame[..], record.layer);
         let Some(flow) = Flow::parse(frame, layer) else {
             // Padding is what a hop may add.
             let from = if layer == Layer::L2 { 6 } else { 0 };
             let len = if layer == Layer::L2 && get_u16(frame, 12) == 0x0806 {
                 42
             } else {
-                frame.len()
+                frame.len().min(most)
             };
             return Key {
                 exact: hash(&window(frame, from, len)),
@@ -38,12 +41,11 @@ impl Key {
                 whole: None,
             };
         };
-        let later = later_offset(frame, &flow);
-        let l4 = window(
-            frame,
-            flow.l4_at.unwrap_or(flow.ip_at + header_len(frame, &flow)),
-            flow.end,
-        );
+        let l4_at = flow.l4_at.unwrap_or(flow.ip_at + header_len(frame, &flow));
+        let l4 = window(frame, l4_at, flow.end.min(l4_at.saturating_add(most)));
+        let end = end(record, &flow);
+        // Which piece of a larger packet, and how long it is.
+        let part = (later_offset(frame, &flow), end.saturating_sub(l4_at));
         let ends = (flow.src, flow.dst, flow.protocol);
         let id = if flow.src.is_ipv4() { flow.id } else { 0 };
         let (sum_at, ports) = match flow.protocol {
@@ -55,10 +57,7 @@ impl Key {
             _ => (0, 0),
         };
         let (exact, loose) = if flow.l4_at.is_none() || sum_at == 0 {
-            (
-                hash(&(ends, id, later, l4)),
-                hash(&(flow.protocol, id, later, l4)),
-            )
+            (hash(&(ends, id, part, l4)), hash(&(flow.protocol, id, part, l4)))
         } else {
             let head = window(l4, 0, sum_at);
             let rest = window(l4, sum_at + 2, usize::MAX);
@@ -68,14 +67,14 @@ impl Key {
                 window(l4, ports.max(sum_at + 2), usize::MAX),
             );
             (
-                hash(&(ends, id, later, head, rest)),
-                hash(&(flow.protocol, id, later, kind, untranslated)),
+                hash(&(ends, id, part, head, rest)),
+                hash(&(flow.protocol, id, part, kind, untranslated)),
             )
         };
         Key {
             exact,
             loose: Some(loose),
-            tcp: tcp(frame, &flow),
+            tcp: tcp(frame, &flow, end),
             whole: (id != 0 || flow.fragment).then(|| hash(&(ends, flow.id))),
         }
     }
@@ -102,13 +101,26 @@ fn header_len(frame: &[u8], flow: &Flow) -> usize {
     }
 }
 
-fn tcp(frame: &[u8], flow: &Flow) -> Option<(u64, u32, u32)> {
+/// Returns where the packet ended before it was cut.
+fn end(record: &Sighting, flow: &Flow) -> usize {
+    let field = |at| usize::from(get_u16(&record.frame, flow.ip_at + at));
+    let (len, header) = match flow.src {
+        IpAddr::V4(_) => (field(2), 0),
+        IpAddr::V6(_) => (field(4), 40),
+    };
+    match len {
+        _ if !record.is_cut() => flow.end,
+        // A super-frame beyond 64 KiB.
+        0 => record.wire_len as usize,
+        len => flow.ip_at + header + len,
+    }
+}
+
+fn tcp(frame: &[u8], flow: &Flow, end: usize) -> Option<(u64, u32, u32)> {
     let at = flow
         .l4_at
         .filter(|_| flow.protocol == ip_protocol::TCP && !flow.fragment)?;
-    let payload = flow
-        .end
-        .checked_sub(at + 4 * usize::from(get_u8(frame, at + 12) >> 4))?;
+    let payload = end.checked_sub(at + 4 * usize::from(get_u8(frame, at + 12) >> 4))?;
     let seq = get_u32(frame, at + 4);
     let connection = hash(&(flow.src, flow.dst, flow.ports));
     (payload > 0).then(|| (connection, seq, seq.wrapping_add(payload as u32)))

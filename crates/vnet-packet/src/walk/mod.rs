@@ -5,7 +5,8 @@
 //! rewrites, and elsewhere by what no hop changes (addresses, ports, identification, the bytes behind them). A packet that a
 //! kernel translated (masquerade) is found again by its payload at the node it came to; segments of a super-frame by their
 //! TCP sequence numbers; fragments by their identification. A second packet with the very same bytes (a retransmission) is
-//! told apart by the place it starts from again.
+//! told apart by the place it starts from again, and by the order in which links and nodes pass packets on; where one of them
+//! went missing without a word, its walk says that it may be the other's.
 //!
 //! A [`Walk`] is a tree, since a switch floods and a line duplicates: each [`Hop`] names the one before it.
 
@@ -43,8 +44,16 @@ pub struct Sighting {
     pub comment: String,
     /// What the frame starts with.
     pub layer: Layer,
-    /// The frame.
+    /// The frame, or what there is of it.
     pub frame: Vec<u8>,
+    /// How many bytes it had.
+    pub wire_len: u32,
+}
+
+impl Sighting {
+    fn is_cut(&self) -> bool {
+        self.frame.len() < self.wire_len as usize
+    }
 }
 
 /// What a hop is.
@@ -113,22 +122,34 @@ pub struct Walk {
     pub delivered_to: Option<String>,
     /// The node whose kernel had it last, where no record says what became of it there.
     pub held_by: Option<String>,
+    /// No record says what became of it in the end.
+    pub is_open: bool,
+    /// Another packet with the same bytes was on its way at the same time, and one of them went missing: hops may be told of the
+    /// other one.
+    pub is_ambiguous: bool,
 }
 
 /// Returns the walks of all packets of which a filter takes any record, in the order in which they were first seen.
 #[must_use]
 pub fn walks(records: &[Sighting], plan: &Plan, filter: &Filter) -> Vec<Walk> {
-    let journeys = join::journeys(records, plan);
-    journeys
+    let takes = |at: &usize| filter.matches(records[*at].layer, &records[*at].frame);
+    chosen(records, plan, |journey| journey.iter().any(takes))
+}
+
+/// Returns the walk of the packet that a record shows; `None` where there is no such record.
+#[must_use]
+pub fn walk_of(records: &[Sighting], plan: &Plan, at: usize) -> Option<Walk> {
+    chosen(records, plan, |journey| journey.contains(&at)).pop()
+}
+
+fn chosen(records: &[Sighting], plan: &Plan, is_wanted: impl Fn(&[usize]) -> bool) -> Vec<Walk> {
+    let answers = outcome::answers(records, plan);
+    join::journeys(records, plan)
         .iter()
-        .filter(|journey| {
-            journey
-                .iter()
-                .any(|&at| filter.matches(records[at].layer, &records[at].frame))
-        })
+        .filter(|journey| is_wanted(&journey.records))
         .map(|journey| {
-            let hops = trace::hops(journey, records, plan);
-            outcome::walk(hops, journey, records, plan)
+            let hops = trace::hops(&journey.records, records, plan);
+            outcome::walk(hops, journey, records, &answers, plan)
         })
         .collect()
 }

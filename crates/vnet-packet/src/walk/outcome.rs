@@ -5,11 +5,13 @@ use std::format;
 use std::string::String;
 use std::vec::Vec;
 
+use super::join::Journey;
 use super::plan::Plan;
 use super::{Hop, Kind, Sighting, Walk};
+use crate::bytes::get_u16;
 use crate::pcap::Direction;
-use crate::wire::{Ethernet, ip_protocol};
-use crate::{Flow, Layer};
+use crate::wire::{Arp, Ethernet, icmpv6_type};
+use crate::{Flow, Layer, checksum};
 
 /// How the end of one branch is told; the greater tells more of the packet's fate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,10 +30,32 @@ struct End {
     held_by: Option<String>,
 }
 
+/// What one packet's records tell of it, and what the others' do.
+struct Facts<'f> {
+    hops: &'f [Hop],
+    journey: &'f [usize],
+    records: &'f [Sighting],
+    answers: &'f [usize],
+    plan: &'f Plan,
+}
+
 /// Puts hops and what became of their packet together.
-pub(super) fn walk(hops: Vec<Hop>, journey: &[usize], records: &[Sighting], plan: &Plan) -> Walk {
+pub(super) fn walk(
+    hops: Vec<Hop>,
+    journey: &Journey,
+    records: &[Sighting],
+    answers: &[usize],
+    plan: &Plan,
+) -> Walk {
+    let facts = Facts {
+        hops: &hops,
+        journey: &journey.records,
+        records,
+        answers,
+        plan,
+    };
     let leaves = (0..hops.len()).filter(|&at| !hops.iter().any(|hop| hop.parent == Some(at)));
-    let mut ends: Vec<End> = leaves.map(|at| end(&hops[at], journey, records, plan)).collect();
+    let mut ends: Vec<End> = leaves.map(|at| facts.end(at)).collect();
     ends.sort_by_key(|end| core::cmp::Reverse(end.rank));
     let best = ends.first().map_or(Rank::Ignored, |end| end.rank);
     let told = |end: &&End| end.rank == best || (end.rank == Rank::Ended && best == Rank::Delivered);
@@ -41,7 +65,10 @@ pub(super) fn walk(hops: Vec<Hop>, journey: &[usize], records: &[Sighting], plan
             outcome.push(&end.text);
         }
     }
-    let outcome = outcome.join("; ");
+    let mut outcome = outcome.join("; ");
+    if journey.is_ambiguous {
+        outcome.push_str(" (or so did another packet with the same bytes that was on its way at the time)");
+    }
     Walk {
         delivered_to: ends.iter().find_map(|end| end.delivered_to.clone()),
         held_by: ends
@@ -53,32 +80,104 @@ pub(super) fn walk(hops: Vec<Hop>, journey: &[usize], records: &[Sighting], plan
         } else {
             outcome
         },
+        is_open: matches!(best, Rank::OnItsWay | Rank::Kept),
+        is_ambiguous: journey.is_ambiguous,
         hops,
     }
 }
 
-fn end(hop: &Hop, journey: &[usize], records: &[Sighting], plan: &Plan) -> End {
-    let mut end = End {
-        rank: Rank::Ended,
-        text: String::new(),
-        delivered_to: None,
-        held_by: None,
-    };
-    let record = &records[hop.after];
-    if hop.ended {
-        end.text = ended(hop);
-        return end;
+impl Facts<'_> {
+    fn end(&self, at: usize) -> End {
+        let hop = &self.hops[at];
+        let mut end = End {
+            rank: Rank::Ended,
+            text: String::new(),
+            delivered_to: None,
+            held_by: None,
+        };
+        if hop.ended {
+            end.text = ended(hop);
+            return end;
+        }
+        if hop.kind == Kind::Received {
+            return self.received(end, at);
+        }
+        end.rank = Rank::OnItsWay;
+        let is_sent = matches!(hop.kind, Kind::Sent | Kind::Port) && hop.outbound && !hop.link.is_empty();
+        end.text = if is_sent {
+            format!("last seen when {} sent it on link {}", hop.node, hop.link)
+        } else {
+            format!("last seen at {}", hop.place())
+        };
+        end
     }
-    if hop.kind == Kind::Received {
-        return received(end, hop, record, journey, records, plan);
+
+    /// Says what became of a packet that a node's kernel has.
+    fn received(&self, mut end: End, at: usize) -> End {
+        let hop = &self.hops[at];
+        let (node, record, plan) = (hop.node.as_str(), &self.records[hop.after], self.plan);
+        let flow = Flow::parse(&record.frame, record.layer);
+        let group = record.layer == Layer::L2
+            && Ethernet::new_checked(&record.frame[..]).is_ok_and(|ethernet| ethernet.dst().is_multicast());
+        let sought = sought(record);
+        let own = match (sought, flow) {
+            (Some(sought), _) => plan.owns(node, sought),
+            (None, Some(flow)) => plan.owns(node, flow.dst) || (group && plan.owner_of(flow.dst).is_none()),
+            (None, None) => true,
+        };
+        if let Some(damage) = self.damage(at) {
+            end.text = format!("dropped by {node}'s kernel: its checksum is wrong ({damage})");
+            return end;
+        }
+        let answer = flow.and_then(|flow| self.answer(node, &flow, record));
+        if own {
+            end.rank = Rank::Delivered;
+            end.text = match answer {
+                Some(answer) => format!("delivered to {node}, {answer}"),
+                None => format!("delivered to {node}"),
+            };
+            end.delivered_to = Some(node.into());
+        } else if let Some(answer) = answer {
+            end.text = format!("dropped by {node}'s kernel, {answer}");
+        } else if group || sought.is_some() || flow.is_none() {
+            end.rank = Rank::Ignored;
+            end.text = format!("ignored by {node}");
+        } else {
+            end.rank = Rank::Kept;
+            end.text = format!("{node}'s kernel dropped it or keeps it");
+            end.held_by = Some(node.into());
+        }
+        end
     }
-    end.rank = Rank::OnItsWay;
-    end.text = match hop.kind {
-        Kind::Sent => format!("last seen when {} sent it on link {}", hop.node, hop.link),
-        Kind::Port if hop.outbound => format!("last seen when {} sent it on link {}", hop.node, hop.link),
-        _ => format!("last seen at {}", hop.place()),
-    };
-    end
+
+    /// Says where a packet's bits were flipped, where that is why its checksum is wrong.
+    fn damage(&self, at: usize) -> Option<String> {
+        let record = &self.records[self.hops[at].after];
+        let way = core::iter::successors(Some(at), |&at| self.hops[at].parent);
+        let hop = way
+            .map(|at| &self.hops[at])
+            .find(|hop| hop.comment.contains("corrupted bit "))?;
+        let mut right = record.frame.clone();
+        checksum::fix(&mut right, record.layer);
+        let is_wrong = !record.is_cut() && right != record.frame;
+        is_wrong.then(|| format!("link {} {} corrupted it", hop.link, hop.stage))
+    }
+
+    /// Returns what a node's kernel answered to a packet: an ICMP error about it, or TCP's refusal.
+    fn answer(&self, node: &str, flow: &Flow, got: &Sighting) -> Option<String> {
+        let later = self.answers.iter().filter(|&&at| {
+            let answer = &self.records[at];
+            let is_own = || {
+                self.plan
+                    .place(&answer.interface)
+                    .is_some_and(|place| place.node == node)
+            };
+            answer.ts_ns >= got.ts_ns && !self.journey.contains(&at) && is_own()
+        });
+        later
+            .map(|&at| &self.records[at])
+            .find_map(|answer| said_of(flow, got, answer))
+    }
 }
 
 fn ended(hop: &Hop) -> String {
@@ -98,109 +197,79 @@ fn ended(hop: &Hop) -> String {
     }
 }
 
-/// Turns `3 "deny tcp 22"` into `deny tcp 22 (reason 3)`.
+/// Turns `3 "deny tcp 22"` into `deny tcp 22 (reason 3)`, and `19 "rule_3" "deny tcp dport 22"` into
+/// `rule_3 "deny tcp dport 22" (reason 19)`.
 fn in_words(reason: &str) -> String {
-    match reason.split_once(' ') {
-        Some((code, text)) if code.bytes().all(|byte| byte.is_ascii_digit()) => {
-            format!("{} (reason {code})", text.trim_matches('"'))
-        }
-        _ if reason.bytes().all(|byte| byte.is_ascii_digit()) => format!("reason {reason}"),
-        _ => reason.into(),
+    if reason.bytes().all(|byte| byte.is_ascii_digit()) {
+        return format!("reason {reason}");
+    }
+    let parts = reason
+        .split_once(" \"")
+        .filter(|(code, _)| code.bytes().all(|byte| byte.is_ascii_digit()))
+        .and_then(|(code, rest)| Some((code, rest.split_once('"')?)));
+    match parts {
+        Some((code, (name, item))) => format!("{name}{item} (reason {code})"),
+        // A stage's own words, without a number.
+        None => reason.trim_matches('"').into(),
     }
 }
 
-/// Says what became of a packet that a node's kernel has.
-fn received(
-    mut end: End,
-    hop: &Hop,
-    record: &Sighting,
-    journey: &[usize],
-    records: &[Sighting],
-    plan: &Plan,
-) -> End {
-    let node = hop.node.as_str();
-    let flow = Flow::parse(&record.frame, record.layer);
-    let group = record.layer == Layer::L2
-        && Ethernet::new_checked(&record.frame[..]).is_ok_and(|ethernet| ethernet.dst().is_multicast());
-    let own = match flow {
-        Some(flow) => plan.owns(node, flow.dst) || (group && plan.owner_of(flow.dst).is_none()),
-        None => group || arp_target(record).is_none_or(|target| plan.owns(node, target)),
-    };
-    let asked_of_another =
-        flow.is_none() && arp_target(record).is_some_and(|target| !plan.owns(node, target));
-    let answer = flow.and_then(|flow| answer(node, &flow, record, journey, records, plan));
-    if own && !asked_of_another {
-        end.rank = Rank::Delivered;
-        end.text = match answer {
-            Some(answer) => format!("delivered to {node}, {answer}"),
-            None => format!("delivered to {node}"),
-        };
-        end.delivered_to = Some(node.into());
-    } else if let Some(answer) = answer {
-        end.text = format!("dropped by {node}'s kernel, {answer}");
-    } else if group || asked_of_another || flow.is_none() {
-        end.rank = Rank::Ignored;
-        end.text = format!("ignored by {node}");
-    } else {
-        end.rank = Rank::Kept;
-        end.text = format!("{node}'s kernel dropped it or keeps it");
-        end.held_by = Some(node.into());
+/// Returns the address that is asked for by ARP or IPv6's Neighbour Discovery.
+fn sought(record: &Sighting) -> Option<IpAddr> {
+    if let Some(flow) = Flow::parse(&record.frame, record.layer) {
+        let at = flow
+            .l4_at
+            .filter(|_| flow.is_neighbour_discovery(&record.frame))?;
+        let (kind, _) = flow.icmp(&record.frame)?;
+        let target: &[u8; 16] = record.frame.get(at + 8..)?.first_chunk()?;
+        return (kind == icmpv6_type::NEIGHBOR_SOLICITATION).then(|| (*target).into());
     }
-    end
-}
-
-fn arp_target(record: &Sighting) -> Option<IpAddr> {
-    let arp = crate::wire::Arp::new_checked(record.frame.get(14..)?).ok()?;
-    let is_arp = record.layer == Layer::L2 && crate::bytes::get_u16(&record.frame, 12) == 0x0806;
+    let arp = Arp::new_checked(record.frame.get(14..)?).ok()?;
+    let is_arp = record.layer == Layer::L2 && get_u16(&record.frame, 12) == 0x0806;
     is_arp.then(|| arp.target_ip().into())
 }
 
-/// Returns what a node's kernel answered to a packet: an ICMP error about it, or TCP's refusal.
-fn answer(
-    node: &str,
-    flow: &Flow,
-    got: &Sighting,
-    journey: &[usize],
-    records: &[Sighting],
-    plan: &Plan,
-) -> Option<String> {
-    let later = records.iter().enumerate().filter(|(at, other)| {
-        other.ts_ns >= got.ts_ns && other.direction == Some(Direction::Outbound) && !journey.contains(at)
-    });
-    for (_, other) in later {
-        if plan
-            .place(&other.interface)
-            .is_none_or(|place| place.node != node)
-        {
-            continue;
-        }
-        let Some(reply) = Flow::parse(&other.frame, other.layer) else {
-            continue;
+/// Returns the records of what kernels sent that may answer a packet: ICMP errors and TCP resets.
+pub(super) fn answers(records: &[Sighting], plan: &Plan) -> Vec<usize> {
+    let may_answer = |record: &Sighting| {
+        let flow = Flow::parse(&record.frame, record.layer);
+        let is_answer = |flow: Flow| {
+            flow.quoted(&record.frame).is_some()
+                || flow
+                    .tcp_flags(&record.frame)
+                    .is_some_and(|flags| flags & TCP_RESET != 0)
         };
-        if let Some(quoted) = reply.quoted(&other.frame) {
-            let about = quoted.src == flow.src
-                && quoted.dst == flow.dst
-                && quoted.ports == flow.ports
-                && (quoted.id == flow.id || !flow.src.is_ipv4());
-            let (kind, code) = reply.icmp(&other.frame)?;
-            if about {
-                return Some(format!(
-                    "which answered {}",
-                    error_name(reply.src.is_ipv4(), kind, code)
-                ));
-            }
-        }
-        let refused = flow.protocol == ip_protocol::TCP
-            && reply.protocol == ip_protocol::TCP
-            && reply.src == flow.dst
-            && reply.dst == flow.src
-            && reply.ports == flow.ports.map(|(src, dst)| (dst, src))
-            && reply.tcp_flags(&other.frame).is_some_and(|flags| flags & 4 != 0);
-        if refused && flow.tcp_flags(&got.frame).is_some_and(|flags| flags & 0x12 == 2) {
-            return Some("which refused the connection (TCP reset)".into());
-        }
+        record.direction == Some(Direction::Outbound)
+            && flow.is_some_and(is_answer)
+            && plan.place(&record.interface).is_some_and(|place| !place.is_port)
+    };
+    (0..records.len())
+        .filter(|&at| may_answer(&records[at]))
+        .collect()
+}
+
+const TCP_SYN: u8 = 2;
+const TCP_RESET: u8 = 4;
+const TCP_ACK: u8 = 16;
+
+/// Says what an answer says, where it is about this packet.
+fn said_of(flow: &Flow, got: &Sighting, answer: &Sighting) -> Option<String> {
+    let reply = Flow::parse(&answer.frame, answer.layer)?;
+    if let Some(quoted) = reply.quoted(&answer.frame) {
+        let about = quoted.src == flow.src
+            && quoted.dst == flow.dst
+            && quoted.protocol == flow.protocol
+            && quoted.ports == flow.ports
+            && (quoted.id == flow.id || !flow.src.is_ipv4());
+        let (kind, code) = reply.icmp(&answer.frame)?;
+        return about.then(|| format!("which answered {}", error_name(reply.src.is_ipv4(), kind, code)));
     }
-    None
+    let opens = flow.tcp_flags(&got.frame)? & (TCP_SYN | TCP_ACK) == TCP_SYN;
+    let refused = reply.tcp_flags(&answer.frame)? & TCP_RESET != 0
+        && reply.src == flow.dst
+        && reply.dst == flow.src
+        && reply.ports == flow.ports.map(|(src, dst)| (dst, src));
+    (opens && refused).then(|| "which refused the connection (TCP reset)".into())
 }
 
 fn error_name(v4: bool, kind: u8, code: u8) -> String {

@@ -69,6 +69,13 @@ impl Plan {
         self.links.iter().find(|link| link.name == name)
     }
 
+    /// Says whether a link is one of a node's.
+    pub(super) fn joins(&self, link: &str, node: &str) -> bool {
+        let ends = self.link(link).map_or(&[][..], |link| &link.ends);
+        ends.iter()
+            .any(|end| self.place(end).is_some_and(|place| place.node == node))
+    }
+
     pub(super) fn has_node(&self, name: &str) -> bool {
         self.places.iter().any(|place| place.node == name)
     }

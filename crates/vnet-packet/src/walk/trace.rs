@@ -6,8 +6,10 @@ use std::vec::Vec;
 
 use super::comment::Said;
 use super::plan::{Plan, Spot};
-use super::{Hop, Kind, Sighting, changes};
+use super::{Change, Hop, Kind, Sighting, changes};
 use crate::pcap::Direction;
+use crate::wire::ip_protocol;
+use crate::{Flow, Layer};
 
 /// Returns the hops of the packet whose records these are, in the order of their times.
 pub(super) fn hops(journey: &[usize], records: &[Sighting], plan: &Plan) -> Vec<Hop> {
@@ -25,7 +27,7 @@ pub(super) fn hops(journey: &[usize], records: &[Sighting], plan: &Plan) -> Vec<
         found.push(hop);
     }
     // The stamps of kernel and engine may stand in the wrong order; what a kernel began comes first.
-    if let Some(origin) = found.iter().position(is_origin) {
+    if let Some(origin) = found.iter().position(|hop| hop.kind == Kind::Sent) {
         found[..=origin].rotate_right(1);
     }
     // The engine stamps what leaves a port behind the write, when the kernel at the other end may have it already.
@@ -46,7 +48,7 @@ pub(super) fn hops(journey: &[usize], records: &[Sighting], plan: &Plan) -> Vec<
             (Kind::Plugin | Kind::Impairment | Kind::Switch, _) if hop.before != hop.after => {
                 changes(shown(hop.before), shown(hop.after))
             }
-            (_, Some(parent)) => changes(shown(found[parent].after), shown(hop.before)),
+            (_, Some(parent)) => between(shown(found[parent].after), shown(hop.before)),
             _ => Vec::new(),
         };
         let waited = hop.waited_ns.or_else(|| {
@@ -57,7 +59,6 @@ pub(super) fn hops(journey: &[usize], records: &[Sighting], plan: &Plan) -> Vec<
         let forwards = hop.kind == Kind::Sent && parent.is_some();
         let hop = &mut found[number];
         hop.parent = parent;
-        // A super-frame is cut and joined on its way, which nobody wants to read of at each hop.
         hop.changes = changed;
         hop.waited_ns = waited;
         if forwards {
@@ -67,8 +68,16 @@ pub(super) fn hops(journey: &[usize], records: &[Sighting], plan: &Plan) -> Vec<
     found
 }
 
-fn is_origin(hop: &Hop) -> bool {
-    hop.kind == Kind::Sent
+/// Returns what a kernel or a line changed; where a super-frame was cut or segments were joined, what follows from that is left
+/// out, which nobody wants to read of at each hop.
+fn between(before: (&[u8], Layer), after: (&[u8], Layer)) -> Vec<Change> {
+    const OF_SEGMENTS: [&str; 6] = ["ip.id", "ip.len", "tcp.seq", "tcp.ack", "tcp.flags", "payload"];
+    let mut found = changes(before, after);
+    let is = |field: &str| found.iter().any(|change| change.field == field);
+    if is("ip.len") && Flow::parse(after.0, after.1).is_some_and(|flow| flow.protocol == ip_protocol::TCP) {
+        found.retain(|change| !OF_SEGMENTS.contains(&change.field));
+    }
+    found
 }
 
 /// Counts a record that shows what a hop has already shown: a copy, a segment, a piece.
@@ -221,6 +230,14 @@ fn begin(at: usize, record: &Sighting, plan: &Plan) -> Hop {
 /// Returns the hop that a packet came from: the last one next to it on the network's plan, else the last one of all.
 fn parent(found: &[Hop], number: usize, plan: &Plan) -> Option<usize> {
     let hop = &found[number];
+    let is_place = |hop: &Hop| matches!(hop.kind, Kind::Sent | Kind::Received | Kind::Port);
+    if hop.ended && is_place(hop) {
+        // It is noted where the packet had come in, which is not where it had come to.
+        let decided = |other: &Hop| !is_place(other) || other.kind == Kind::Port && !other.outbound;
+        return found[..number]
+            .iter()
+            .rposition(|other| !other.ended && decided(other));
+    }
     let before = found[..number]
         .iter()
         .rposition(|other| !other.ended && precedes(other, hop, plan));
@@ -233,6 +250,13 @@ fn parent(found: &[Hop], number: usize, plan: &Plan) -> Option<usize> {
         return None;
     }
     found[..number].iter().rposition(|other| !other.ended)
+}
+
+/// Says whether a packet that was seen in one place comes next to another.
+pub(super) fn leads(from: &Sighting, to: &Sighting, plan: &Plan) -> bool {
+    let (before, after) = (begin(0, from, plan), begin(0, to, plan));
+    let is_inside = matches!(before.kind, Kind::Plugin | Kind::Impairment) && !before.outbound;
+    !before.ended && !is_inside && precedes(&before, &after, plan)
 }
 
 fn precedes(other: &Hop, hop: &Hop, plan: &Plan) -> bool {
@@ -252,7 +276,10 @@ fn precedes(other: &Hop, hop: &Hop, plan: &Plan) -> bool {
         }
         // On a link between its ends, on a switch behind the port it came in by.
         _ if on_link(hop) => same_link && (on_link(other) || other.outbound || other.kind == Kind::Port),
-        _ if hop.interface.is_empty() => same_node && !(is_place(other) && other.outbound),
+        _ if hop.interface.is_empty() => {
+            (same_node && !(is_place(other) && other.outbound))
+                || (on_link(other) && plan.joins(&other.link, &hop.node))
+        }
         _ => same_node && (other.interface == hop.interface || !is_place(other)),
     }
 }

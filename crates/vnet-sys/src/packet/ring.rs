@@ -19,6 +19,12 @@ const BLOCK: usize = 256 << 10;
 /// The same where memory is short: more than the longest super-frame without BIG TCP.
 const SMALL_BLOCK: usize = 128 << 10;
 
+/// The same where frames are cut to [`CUT`].
+const CUT_BLOCK: usize = 16 << 10;
+
+/// Most bytes of a frame for which small blocks do.
+const CUT: u32 = 4096;
+
 /// Bytes that the kernel counts for a frame when it checks the ring's shape; blocks are filled as frames come.
 const FRAME: usize = 2048;
 
@@ -42,12 +48,15 @@ pub enum Shown {
 /// How a ring is made.
 #[derive(Clone, Copy, Debug)]
 pub struct RingOptions {
-    /// Bytes for frames that wait, rounded to blocks, at least two of 128 KiB.
+    /// Bytes for frames that wait, rounded to blocks, at least two of 128 KiB; of 16 where there are few and frames
+    /// are cut to 4096 bytes.
     pub bytes: usize,
     /// After how many milliseconds a block with frames is handed over that is not full.
     pub retire_ms: u32,
     /// Which frames.
     pub shown: Shown,
+    /// Most bytes of a frame; `None` for all.
+    pub snaplen: Option<u32>,
 }
 
 /// One frame in a ring.
@@ -108,10 +117,10 @@ impl PacketRing {
             libc::tpacket_versions::TPACKET_V3 as libc::c_int,
         )?;
         set(libc::PACKET_VNET_HDR, 1)?;
-        let block = if options.bytes < 4 * BLOCK {
-            SMALL_BLOCK
-        } else {
-            BLOCK
+        let block = match options.snaplen {
+            Some(..=CUT) if options.bytes < 4 * BLOCK => CUT_BLOCK,
+            _ if options.bytes < 4 * BLOCK => SMALL_BLOCK,
+            _ => BLOCK,
         };
         let blocks = (options.bytes / block).max(2);
         let request = libc::tpacket_req3 {
@@ -125,7 +134,7 @@ impl PacketRing {
         };
         set_packet_option(fd.as_fd(), libc::PACKET_RX_RING, &request).map_err(failed)?;
         let map = Map::new(&fd, blocks * block).map_err(failed)?;
-        filter(fd.as_fd(), &shown(options.shown)).map_err(failed)?;
+        filter(fd.as_fd(), &shown(options.shown, options.snaplen)).map_err(failed)?;
         bind(fd.as_fd(), index, libc::ETH_P_ALL as u16).map_err(failed)?;
         // Binding to an interface that is down leaves ENETDOWN for the first read.
         let _: Result<(), Errno> = rustix::net::sockopt::socket_error(&fd).map_err(failed)?;
@@ -272,9 +281,9 @@ fn code(code: u16, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
     libc::sock_filter { code, jt, jf, k }
 }
 
-/// The kernel's filter for a direction (`linux/filter.h`).
-fn shown(shown: Shown) -> Vec<libc::sock_filter> {
-    let take = code(RET, 0, 0, u32::MAX);
+/// The kernel's filter for a direction, which says how much of a frame is taken (`linux/filter.h`).
+fn shown(shown: Shown, snaplen: Option<u32>) -> Vec<libc::sock_filter> {
+    let take = code(RET, 0, 0, snaplen.unwrap_or(u32::MAX));
     let leave = code(RET, 0, 0, 0);
     let (out, others) = match shown {
         Shown::Both => return vec![take],

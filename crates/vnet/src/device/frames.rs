@@ -13,7 +13,7 @@ use super::{Device, Line};
 use crate::attachment::{Attachment, AttachmentInner, Begun, Owner};
 use crate::error::Error;
 use crate::plugin::{Direction, Plugin};
-use crate::recording::{self, Output, RecordOptions, Recording};
+use crate::recording::{Output, RecordOptions, Recording};
 use crate::wire::Wire;
 
 /// One frame or packet, and when the engine saw it.
@@ -125,7 +125,7 @@ impl Device {
     /// # Errors
     /// As [`Device::record`].
     pub fn capture(&self, output: Output, options: RecordOptions) -> Result<Recording, Error> {
-        let path = recording::path_of(&output);
+        let path = output.path();
         let recorder = Recorder::start(output, options)?;
         let id = self.on_pipeline(|pipeline, port| Ok(pipeline.record(port, &recorder)?))?;
         recorder.seal();

@@ -1,5 +1,7 @@
 //! Walks put together from records made by hand, as a capture of a network with stages has them.
 
+mod alike;
+
 use std::net::IpAddr;
 use vnet_packet::Layer;
 use vnet_packet::filter::{Filter, NoNames};
@@ -69,6 +71,7 @@ impl File {
             comment: comment.into(),
             layer: Layer::L2,
             frame: frame.into(),
+            wire_len: frame.len() as u32,
         });
     }
 
@@ -191,8 +194,17 @@ fn a_drop_names_hop_plugin_and_reason() {
     let mut file = File::default();
     file.see("h1-eth0", OUT, 0, "", &frame);
     file.see("h1-s1/a>b", IN, 78, "", &frame);
-    file.see("h1-s1/a>b", None, 78, "link h1-s1 a>b: lost (loss)", &frame);
-    assert_eq!(file.walks("")[0].outcome, "lost on link h1-s1 a>b (loss)");
+    file.see("h1-s1/a>b", None, 78, "link h1-s1 a>b: lost (loss 10 %)", &frame);
+    assert_eq!(file.walks("")[0].outcome, "lost on link h1-s1 a>b (loss 10 %)");
+    let mut file = File::default();
+    file.see("h1-eth0", OUT, 0, "", &frame);
+    file.see("h1-s1/acl", IN, 77, "", &frame);
+    let said = "acl: drop, reason 19 \"rule_3\" \"deny udp dport 53\"";
+    file.see("h1-s1/acl", None, 77, said, &frame);
+    assert_eq!(
+        file.walks("")[0].outcome,
+        "dropped on link h1-s1 by acl: rule_3 \"deny udp dport 53\" (reason 19)"
+    );
 }
 
 #[test]
