@@ -34,7 +34,8 @@ impl Live {
 
     /// Draws a text in the place of what was drawn before.
     pub fn say(&self, text: &str) {
-        let size = tcgetwinsize(io::stderr()).ok();
+        // One that nobody gave a size has 0 columns.
+        let size = tcgetwinsize(io::stderr()).ok().filter(|size| size.ws_col > 0);
         let columns = size.map_or(80, |size| usize::from(size.ws_col).max(20));
         let rows = size.map_or(24, |size| usize::from(size.ws_row).max(2));
         let text = fitted(text, columns, rows - 1);
