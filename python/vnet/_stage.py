@@ -242,7 +242,9 @@ def _carry(asked: _vnet.Callout, judge: Judge, on: str, ports: tuple[str, ...]) 
                     verdict, reason, changed = answer_of(packet, returned)
                 except BaseException as error:
                     took = clock() - began
-                    text = "".join(traceback.format_exception(error)).rstrip()
+                    # From the callable on: the way to it is not its author's.
+                    way = error.__traceback__ and (error.__traceback__.tb_next or error.__traceback__)
+                    text = "".join(traceback.format_exception(type(error), error, way)).rstrip()
                     if time.monotonic() - told >= _QUIET:
                         told = time.monotonic()
                         _logs.explain(judge.name, f"At a packet of {on}:\n{text}")
