@@ -16,11 +16,11 @@ pub(super) fn hops(journey: &[usize], records: &[Sighting], plan: &Plan) -> Vec<
     let mut found: Vec<Hop> = Vec::new();
     for &at in journey {
         let record = &records[at];
-        if same_again(&mut found, record, records, plan) {
-            continue;
-        }
         if let Some(hop) = entered(&found, record, records, plan) {
             leave(&mut found[hop], at, records);
+            continue;
+        }
+        if same_again(&mut found, record, records, plan) {
             continue;
         }
         let hop = begin(at, record, plan);
@@ -87,10 +87,12 @@ fn same_again(found: &mut [Hop], record: &Sighting, records: &[Sighting], plan: 
         let shown = &records[hop.before];
         let left = &records[hop.after];
         if staged {
+            // What a plugin has turned round comes by once more, and looks otherwise.
+            let is_copy = record.direction == Some(Direction::Inbound) && shown.frame == record.frame;
             left.interface == record.interface
                 && left.direction == record.direction
                 && hop.packet == record.packet
-                && (hop.before != hop.after || record.direction == Some(Direction::Inbound))
+                && (hop.before != hop.after || is_copy)
         } else {
             shown.interface == record.interface && shown.direction == record.direction
         }

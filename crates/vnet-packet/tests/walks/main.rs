@@ -405,3 +405,37 @@ fn a_router_cuts_a_packet_into_pieces() {
     );
     assert_eq!(found[0].outcome, "delivered to h2");
 }
+
+#[test]
+fn what_a_plugin_turns_round_passes_the_switch_once_more() {
+    let mut file = File::default();
+    let packet = udp(1000, 53, b"question");
+    let (asked, answered) = (ip(H1, H2, 17, 64, 7, &packet), ip(H2, H1, 17, 64, 7, &packet));
+    file.see("h1-eth0", OUT, 0, "", &asked);
+    file.see("s1-port1", IN, 3, "", &asked);
+    file.see("s1/switch", IN, 3, "switch s1: to s1-port2", &asked);
+    file.see("r1-s1/echo", IN, 3, "", &asked);
+    file.see("r1-s1/echo", OUT, 3, "echo: tx, rewritten", &answered);
+    file.see("s1/switch", IN, 3, "switch s1: to s1-port1", &answered);
+    file.see("s1-port1", OUT, 3, "", &answered);
+    file.see("h1-eth0", IN, 0, "", &answered);
+    let found = file.walks("udp");
+    let hops: Vec<_> = found[0]
+        .hops
+        .iter()
+        .map(|hop| (hop.parent, hop.changes.is_empty()))
+        .collect();
+    assert_eq!(
+        hops,
+        [
+            (None, true),
+            (Some(0), true),
+            (Some(1), true),
+            (Some(2), false),
+            (Some(3), true),
+            (Some(4), true),
+            (Some(5), true)
+        ]
+    );
+    assert_eq!(found[0].outcome, "delivered to h1");
+}
