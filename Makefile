@@ -18,8 +18,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CARGO := cargo
-# It watches a browser for minutes, with little to do: other tests run beside it.
+# The first watches a browser for minutes, with little to do: the others, which look at no other lab than their own, run beside it.
 LIVE := tests/e2e/test_jupyter_live.py
+BESIDE := tests/e2e/test_captures.py tests/e2e/test_python_stage.py tests/e2e/test_walk.py
 PYTHON_SOURCES := python build_support tests docs/images scripts/check_structure
 
 # What the installed package is made of: when one of these changes it is installed again.
@@ -56,13 +57,13 @@ plugin-tests: setup-test
 
 python-tests: setup-test user-python $(VENV)/.guests
 	@echo "$(BIN)/python -m pytest $(LIVE) &"; $(BIN)/python -m pytest $(LIVE) >$(CARGO_TARGET_DIR)/live.log 2>&1 & live=$$!; \
-	code=0; $(BIN)/python -m pytest tests/python || code=$$?; \
+	code=0; $(BIN)/python -m pytest tests/python $(BESIDE) || code=$$?; \
 	wait $$live || code=$$?; cat $(CARGO_TARGET_DIR)/live.log; exit $$code
-	$(BIN)/python -m pytest tests/e2e --ignore $(LIVE)
+	$(BIN)/python -m pytest tests/e2e $(addprefix --ignore=,$(LIVE) $(BESIDE))
 
-# The live view for half an hour in a browser, which CI watches for three minutes.
+# The live view for half an hour in a browser, which CI watches for minutes.
 soak: setup-test user-python
-	VNET_LIVE_SECONDS=1800 $(BIN)/python -m pytest --timeout 2400 $(LIVE)
+	VNET_LIVE_SECONDS=2400 $(BIN)/python -m pytest --timeout 3000 $(LIVE)
 
 # What the tests start as an ordinary user; it looks itself whether it has to be made again.
 user-python: $(VENV)/.vnet
