@@ -13,7 +13,7 @@ use vnet_sys::{PacketRing, RingOptions, Shown};
 use super::hub::Hub;
 use super::options::{Output, RecordOptions, Recorded};
 use super::sheet::Sheet;
-use super::source::Source;
+use super::source::{QUEUE, SMALL_QUEUE, Source};
 use super::writer::Scribe;
 use crate::capture::refuse;
 use crate::error::EngineError;
@@ -141,7 +141,7 @@ impl Recorder {
     }
 
     pub(crate) fn source(&self) -> Source {
-        Source::new(&self.hub)
+        Source::new(&self.hub, if self.is_memory { SMALL_QUEUE } else { QUEUE })
     }
 
     pub(crate) fn interface(&self, name: &str, description: &str, layer: Layer) -> Result<u16, EngineError> {

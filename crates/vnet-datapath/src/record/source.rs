@@ -9,7 +9,10 @@ use super::hub::Hub;
 use crate::ring::{FrameReceiver, FrameSender, Tag, ring};
 
 /// Bytes of one source that may wait for the writer.
-const QUEUE: usize = 16 << 20;
+pub(crate) const QUEUE: usize = 16 << 20;
+
+/// The same where the last frames are kept in memory.
+pub(crate) const SMALL_QUEUE: usize = 2 << 20;
 
 /// Bytes before a frame in the queue: packet number, direction, length of the comment.
 const HEAD: usize = 8 + 1 + 2;
@@ -34,8 +37,8 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    pub(crate) fn new(hub: &Arc<Hub>) -> Self {
-        let (queue, receiver) = ring(QUEUE);
+    pub(crate) fn new(hub: &Arc<Hub>, bytes: usize) -> Self {
+        let (queue, receiver) = ring(bytes);
         hub.inbox().queues.push(receiver);
         Self {
             queue,
