@@ -131,7 +131,7 @@ def test_what_became_of_a_frame_is_said_with_the_reason(somebody: Person) -> Non
     assert len(before) == 20
     assert {r.interface for r in seen} == {"h1-eth0", "h1-r1/acl"}, "nothing behind it"
     # What is lost on the way to h2 are the questions for its address.
-    lost = read(path, 'frame.comment contains "lost"')
+    lost = read(path, 'frame.comment contains "lost" && arp')
     assert lost, "no frame says that it was lost"
     assert {r.interface for r in lost} == {"h2-s1/b>a"}, lost
     assert all(r.comment == "link h2-s1 b>a: lost (loss 100 %)" for r in lost), lost
@@ -207,18 +207,18 @@ def test_a_stream_is_live_and_ends_with_its_reader(somebody: Person) -> None:
         capture = h2.capture(writer)
         os.close(writer)
         with deaf(h2):
-            time.sleep(0.2)
-            os.read(reader, 1 << 20)
+            assert os.read(reader, 1 << 20)[:4] == b"\\x0a\\x0d\\x0d\\x0a", "the header comes at once"
             times = []
-            for _ in range(5):
-                begun = time.monotonic()
-                send_one = h1.socket(type=socket.SOCK_DGRAM)
-                send_one.sendto(b"live", (h2.ip, 4000))
-                assert b"live" in os.read(reader, 1 << 20)
-                times.append(time.monotonic() - begun)
-                send_one.close()
+            with h1.socket(type=socket.SOCK_DGRAM) as sender:
+                for _ in range(15):
+                    begun = time.monotonic()
+                    sender.sendto(b"live", (h2.ip, 4000))
+                    while b"live" not in os.read(reader, 1 << 20):
+                        pass
+                    times.append(time.monotonic() - begun)
             print("delivered after", sorted(times))
-            assert min(times) < 1
+            # What is promised; a machine that does much else delays some.
+            assert sorted(times)[5] < 0.1, times
             os.close(reader)
             send(h1, h2, 10)
         wait(capture._native.is_over, "nobody reads it any more")
@@ -232,9 +232,45 @@ def test_a_stream_is_live_and_ends_with_its_reader(somebody: Person) -> None:
             send(h1, h2, 20_000, 1400)
         recorded = capture.stop()
         assert recorded.lost > 0, recorded
+        assert recorded.frames + recorded.lost >= 20_000, recorded
         os.close(reader)
     """
     somebody.does(program(PROLOGUE, LAB, source), timeout=120)
+
+
+def test_what_comes_later_joins(somebody: Person) -> None:
+    source = """
+    with net:
+        assert h1.ping(h2, timeout=5)
+        path, of_h1, staged = HOME + "/net.pcapng", HOME + "/h1.pcapng", HOME + "/staged.pcapng"
+        s1.attach("count")
+        with net.capture(path), h1.capture(of_h1), s1.capture(staged, stages=True):
+            h4 = net.host("h4")
+            later = net.link(h4, s1, delay="1ms")
+            net.link(h1, h4)
+            # Made by hand, in the node.
+            h1.run("ip link add v0 type veth peer name v1 && ip addr add 10.99.0.1/24 dev v0", check=True)
+            h1.run("ip link set v0 up && ip link set v1 up", check=True)
+            h1.run("ping -c1 -W1 10.99.0.2")
+            assert h4.ping(h2, timeout=5)
+            with deaf(h2):
+                send(h4, h2, 20)
+            later.remove()
+            net.link(net.host("h5"), s1)
+            assert net.nodes["h5"].ping(h2, timeout=5)
+    seen = read(path)
+    for hop in [("h4-eth0", OUT), ("s1-port4", IN), ("s1-port2", OUT), ("h2-eth0", IN)]:
+        assert numbers(seen, *hop) == list(range(20)), (hop, collections.Counter(r[:2] for r in seen))
+    assert {"h1-v0", "h1-v1"} <= {r.interface for r in read(of_h1, "arp")}
+    assert {"h1-eth1"} <= {r.interface for r in read(of_h1, "frame")}
+    staged_too = read(staged)
+    assert numbers(staged_too, "s1/count", IN) == list(range(20))
+    assert numbers(staged_too, "s1/count", OUT) == list(range(20))
+    decided = read(staged, 'frame.interface_name == "s1/switch" && icmp')
+    assert {"switch s1: to s1-port2", "switch s1: to s1-port4"} <= {r.comment for r in decided}
+    assert not any("port 3" in r.comment for r in decided), "every port has its name"
+    """
+    somebody.does(program(PROLOGUE, LAB, source))
 
 
 def test_a_killed_lab_leaves_a_file_that_can_be_read(somebody: Person) -> None:

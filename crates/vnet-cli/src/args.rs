@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use vnet::{Direction, OnFault, Plugin};
 
-use crate::command::{demo, doctor, exec, graph, ls, plugin, replay, run, tap, top, wire};
+use crate::command::{capture, demo, doctor, exec, graph, ls, plugin, replay, run, tap, top, wire};
 use crate::plugin_arg;
 
 /// Real network devices whose packets WebAssembly plugins filter and rewrite.
@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Ls(ls::Options),
     /// Show links, queues and plugins at work, of a lab or of devices, over and over
     Top(top::Options),
+    /// Capture frames of a lab that runs: to a file, to Wireshark, or as a line for each packet
+    Capture(capture::Options),
     /// Draw the network of a lab file; needs no privilege
     Graph(graph::Options),
     /// Run plugins over a capture file; needs no privilege

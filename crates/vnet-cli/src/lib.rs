@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod capture;
 mod command;
 mod failure;
 mod foreground;

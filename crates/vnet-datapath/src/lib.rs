@@ -83,8 +83,8 @@ pub use pipeline::{Exchanged, Parts, Pipeline, Replacement, SWITCH_STAGE_PORTS};
 pub use pool::{after_fork, before_fork, forked};
 pub use port::{Change, MemoryEnd, Port, PortInfo, PortStats};
 pub use record::{
-    Filter, Memory, Output, RecordId, RecordOptions, Recorded, Recorder, Remembered, Rotate, Scope,
-    ScopePort, Tapped,
+    Filter, Memory, Output, RecordId, RecordOptions, Recorded, Recorder, Records, Remembered, Rotate, Scope,
+    ScopePort, Tapped, Whole,
 };
 pub use replay::{ReplayOptions, ReplayReport, capture_layer, replay};
 pub use sink::Received;

@@ -149,6 +149,7 @@ impl Live {
         forwarding::warn(&self.plan, &after, &self.ground);
         self.impaired.retain(|link, _| after.link(link).is_some());
         self.plan = Arc::new(after);
+        self.join_captures();
         Ok(Arc::clone(&self.plan))
     }
 

@@ -45,9 +45,11 @@ pub mod uring;
 pub mod vnet_hdr;
 
 mod error;
+mod local_time;
 mod name;
 
 pub use error::SysError;
+pub use local_time::utc_offset;
 pub use mount::private_sysfs;
 pub use name::{NAME_MAX, check_name};
 pub use netns::NetNs;

@@ -44,6 +44,7 @@ mod network;
 mod notice;
 mod numbers;
 mod open;
+mod outside;
 mod packets;
 mod plugin;
 mod recent;
@@ -76,6 +77,7 @@ pub use network::{
 };
 pub use numbers::{Keep, NumbersDoor, NumbersEntry, Row, Series, numbers_entries, rows_of_devices};
 pub use open::open;
+pub use outside::{CaptureRequest, Tapping};
 pub use packets::{NodeNames, Packets, filter};
 pub use plugin::{Config, Direction, Plugin};
 pub use recent::{Recent, RecentFrame};
@@ -96,6 +98,7 @@ pub use vnet_lab::{
     Forward, IperfOptions, IperfReport, LinkState, Listener, NetworkStats, PingAllOptions, PingMatrix,
     PingOptions, PingReport, Progress,
 };
+pub use vnet_packet::pcap;
 pub use vnet_packet::pcap::Direction as CaptureDirection;
 pub use vnet_packet::walk::{
     Hop, Kind as WalkKind, Link as WalkLink, Place as WalkPlace, Plan as WalkPlan, Walk,
@@ -109,6 +112,7 @@ pub use vnet_sandbox::{
     Child, ExecRequest, LabDescription, LabEntry, SocketSpec, Stale, Stdio, labs, set_helper_path,
 };
 pub use vnet_sys::process::Exit;
+pub use vnet_sys::utc_offset;
 pub use vnet_topology::{
     Changes, EndSpec, Event, Gateway, GraphNote, GraphNotes, GraphState, LinkSpec, NodeKind, NodeSpec,
     PluginUse, Routing, Spec as NetworkSpec,

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub(crate) mod capture;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod exec;
@@ -24,6 +25,7 @@ pub(crate) fn run(command: Command) -> Result<i32, Failure> {
         Command::Exec(options) => exec::run(&options),
         Command::Ls(options) => ls::run(&options),
         Command::Top(options) => top::run(&options),
+        Command::Capture(options) => capture::run(&options),
         Command::Graph(options) => graph::run(&options),
         Command::Replay(options) => replay::run(options),
         Command::Demo(options) => demo::run(&options),

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use vnet_packet::Layer;
-use vnet_sys::PacketRing;
 
+use super::tap::Tap;
 use crate::ring::FrameReceiver;
 
 /// Most interfaces of one file.
@@ -23,7 +24,16 @@ pub(crate) struct Hub {
     inbox: Mutex<Inbox>,
     /// The file has room for one interface alone.
     pub is_single: bool,
+    /// Somebody reads along, and would rather have a frame soon than in order with those of a source that is late.
+    pub is_live: bool,
+    window_ms: AtomicU64,
 }
+
+/// How long frames of a file wait for older ones of other sources; whoever reads along does not wait as long.
+const WINDOW_MS: u64 = 40;
+
+/// How late the engine may be with what it tells.
+const LIVE_WINDOW_MS: u64 = 4;
 
 #[derive(Default)]
 pub(crate) struct Interfaces {
@@ -47,13 +57,13 @@ pub(crate) struct Interface {
 #[derive(Default)]
 pub(crate) struct Inbox {
     pub queues: Vec<FrameReceiver>,
-    pub rings: Vec<(u16, bool, PacketRing)>,
+    pub taps: Vec<Tap>,
     /// No source comes any more.
     pub is_sealed: bool,
 }
 
 impl Hub {
-    pub(crate) fn new(ready: OwnedFd, is_single: bool) -> Self {
+    pub(crate) fn new(ready: OwnedFd, is_single: bool, is_live: bool) -> Self {
         Self {
             ready,
             stop: AtomicBool::new(false),
@@ -61,7 +71,21 @@ impl Hub {
             interfaces: Mutex::default(),
             inbox: Mutex::default(),
             is_single,
+            is_live,
+            window_ms: AtomicU64::new(if is_live { LIVE_WINDOW_MS } else { WINDOW_MS }),
         }
+    }
+
+    /// How long frames wait for older ones of other sources.
+    pub(crate) fn window(&self) -> Duration {
+        Duration::from_millis(self.window_ms.load(Ordering::Relaxed))
+    }
+
+    /// Takes note that the kernel hands the frames of a source over within `retire_ms` and as much again: a block that frames
+    /// come to is looked at twice before it is handed over.
+    pub(crate) fn widen(&self, retire_ms: u32) {
+        let late = 2 * u64::from(retire_ms) + LIVE_WINDOW_MS;
+        self.window_ms.fetch_max(late, Ordering::Relaxed);
     }
 
     /// Returns the number of an interface, the same for the same name; `None` where the file has no room for it.

@@ -9,13 +9,15 @@ mod recording;
 mod scope;
 mod sheet;
 mod source;
+mod tap;
+mod waiting;
 mod witness;
 mod words;
 mod writer;
 
 pub use memory::{Memory, Remembered};
 pub use options::{Filter, Output, RecordOptions, Recorded, Rotate};
-pub use recorder::{Recorder, Tapped};
+pub use recorder::{Recorder, Records, Tapped, Whole};
 pub(crate) use recording::{Recording, Seat};
 pub use scope::{RecordId, Scope, ScopePort};
 pub(crate) use witness::{Recordings, Stay};

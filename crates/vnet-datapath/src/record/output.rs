@@ -2,11 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{OFlags, fcntl_getfl};
 
 use super::hub::Hub;
 
@@ -15,6 +16,9 @@ const BUFFER: usize = 256 << 10;
 
 /// Bytes that a pipe which is writable at all takes without blocking (PIPE_BUF).
 const CHUNK: usize = 4096;
+
+/// The most bytes for one that never blocks.
+const LARGE_CHUNK: usize = 64 << 10;
 
 /// How long a reader may take nothing once the recording is to end.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -31,6 +35,8 @@ enum To {
         fd: OwnedFd,
         hub: Arc<Hub>,
         held: Vec<u8>,
+        /// Bytes of one write.
+        chunk: usize,
     },
 }
 
@@ -44,9 +50,20 @@ impl Out {
 
     pub(crate) fn stream(fd: OwnedFd, hub: Arc<Hub>) -> Self {
         let held = Vec::with_capacity(BUFFER);
+        // The descriptor may be shared with others who want it as it is, so it stays so.
+        let never_blocks = fcntl_getfl(&fd).is_ok_and(|flags| flags.contains(OFlags::NONBLOCK));
+        let chunk = if never_blocks { LARGE_CHUNK } else { CHUNK };
         Self {
-            to: To::Stream { fd, hub, held },
+            to: To::Stream { fd, hub, held, chunk },
             bytes: 0,
+        }
+    }
+
+    /// The descriptor of a stream.
+    pub(crate) fn as_stream(&self) -> Option<BorrowedFd<'_>> {
+        match &self.to {
+            To::File(_) => None,
+            To::Stream { fd, .. } => Some(fd.as_fd()),
         }
     }
 }
@@ -56,10 +73,10 @@ impl Write for Out {
         self.bytes += bytes.len() as u64;
         match &mut self.to {
             To::File(file) => file.write_all(bytes)?,
-            To::Stream { fd, hub, held } => {
+            To::Stream { fd, hub, held, chunk } => {
                 held.extend_from_slice(bytes);
                 if held.len() >= BUFFER {
-                    send(fd, hub, held)?;
+                    send(fd, hub, held, *chunk)?;
                 }
             }
         }
@@ -69,13 +86,13 @@ impl Write for Out {
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.to {
             To::File(file) => file.flush(),
-            To::Stream { fd, hub, held } => send(fd, hub, held),
+            To::Stream { fd, hub, held, chunk } => send(fd, hub, held, *chunk),
         }
     }
 }
 
 /// Writes all, as fast as the reader takes it; a recording that is to end waits for a stalled one no longer than [`PATIENCE`].
-fn send(fd: &OwnedFd, hub: &Hub, held: &mut Vec<u8>) -> io::Result<()> {
+fn send(fd: &OwnedFd, hub: &Hub, held: &mut Vec<u8>, chunk: usize) -> io::Result<()> {
     let mut rest = &held[..];
     let mut moved = Instant::now();
     let tick = Timespec {
@@ -83,7 +100,6 @@ fn send(fd: &OwnedFd, hub: &Hub, held: &mut Vec<u8>) -> io::Result<()> {
         tv_nsec: 100_000_000,
     };
     while !rest.is_empty() {
-        // The descriptor may be shared with others who want it blocking, so it stays as it is.
         let mut ready = [PollFd::new(fd, PollFlags::OUT)];
         match poll(&mut ready, Some(&tick)) {
             Ok(0) | Err(rustix::io::Errno::INTR) => {
@@ -96,7 +112,7 @@ fn send(fd: &OwnedFd, hub: &Hub, held: &mut Vec<u8>) -> io::Result<()> {
             Ok(_) => {}
             Err(errno) => return Err(errno.into()),
         }
-        match rustix::io::write(fd, &rest[..rest.len().min(CHUNK)]) {
+        match rustix::io::write(fd, &rest[..rest.len().min(chunk)]) {
             Ok(n) => {
                 rest = &rest[n..];
                 moved = Instant::now();

@@ -1,5 +1,6 @@
 //! The handle of a recording.
 
+use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -14,6 +15,7 @@ use super::hub::Hub;
 use super::options::{Output, RecordOptions, Recorded};
 use super::sheet::Sheet;
 use super::source::{QUEUE, SMALL_QUEUE, Source};
+use super::tap::{Finder, Tap, View};
 use super::writer::Scribe;
 use crate::capture::refuse;
 use crate::error::EngineError;
@@ -34,10 +36,14 @@ const SEEN: u32 = 2048;
 /// After how many milliseconds the kernel hands over frames that do not fill a block.
 const RETIRE_MS: u32 = 10;
 
+/// The same where somebody reads along; the kernel has a timer for each ring, so not where there are many.
+const LIVE_RETIRE_MS: u32 = 4;
+const FEW: usize = 32;
+
 /// Copies frames of any number of sources to one file or stream, in the order of their times, from a thread of its own.
 ///
 /// Sources are ports of pipelines ([`Pipeline::record`](crate::Pipeline::record)) and interfaces of network namespaces
-/// ([`Recorder::add_socket`]). Dropping it ends the recording.
+/// ([`Recorder::add_sockets`]). Dropping it ends the recording.
 pub struct Recorder {
     hub: Arc<Hub>,
     options: RecordOptions,
@@ -65,6 +71,30 @@ pub struct Tapped<'a> {
     pub is_far: bool,
 }
 
+/// What a socket records.
+#[derive(Debug)]
+pub enum Records<'a> {
+    /// An interface, by the kernel's number.
+    Interface(u32, Tapped<'a>),
+    /// All interfaces of a namespace but loopback, those that are made later, too. The second socket there is asked for names; it may
+    /// be the same.
+    Namespace(OwnedFd, Whole<'a>),
+}
+
+/// A network namespace that a socket records.
+#[derive(Clone, Debug)]
+pub struct Whole<'a> {
+    /// What the names of its interfaces in the file begin with.
+    pub prefix: &'a str,
+    /// Whose they are, in words.
+    pub whose: &'a str,
+    /// Those that the file knows from the start: number, name, and what its frames begin with.
+    pub there: &'a [(u32, String, Layer)],
+}
+
+/// How many threads make and end the sockets of one recording.
+pub(super) const THREADS: usize = 16;
+
 enum State {
     Runs(JoinHandle<Result<Recorded, String>>),
     Ended(Result<Recorded, String>),
@@ -86,7 +116,7 @@ impl Recorder {
         }
         let ready = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)
             .map_err(|e| refuse(&path, format!("cannot make an event descriptor: {e}")))?;
-        let hub = Arc::new(Hub::new(ready, is_single));
+        let hub = Arc::new(Hub::new(ready, is_single, matches!(output, Output::Stream(_))));
         let sheet = Sheet::new(output, &options, &hub)?;
         let scribe = Scribe::new(Arc::clone(&hub), sheet, options.filter.clone());
         let writer = std::thread::Builder::new()
@@ -109,18 +139,77 @@ impl Recorder {
         &self.options
     }
 
-    /// Records an interface by a packet socket of protocol 0 in its namespace, one of `of` in all; armed when this returns.
+    /// Records by packet sockets of protocol 0, which are some of `of` in all; armed when this returns.
     ///
     /// # Errors
     /// [`EngineError::Capture`].
-    pub fn add_socket(
-        &self,
-        fd: OwnedFd,
-        ifindex: u32,
-        what: &Tapped<'_>,
-        of: usize,
-    ) -> Result<(), EngineError> {
-        let interface = self.interface(what.name, what.description, what.layer)?;
+    pub fn add_sockets(&self, sockets: Vec<(OwnedFd, Records<'_>)>, of: usize) -> Result<(), EngineError> {
+        let views = sockets
+            .into_iter()
+            .map(|(fd, records)| self.view(records).map(|view| (fd, view)))
+            .collect::<Result<Vec<_>, _>>()?;
+        // The kernel waits for all processors to let go of each socket: many wait together.
+        let share = views.len().div_ceil(THREADS).max(1);
+        let mut views = views.into_iter();
+        std::thread::scope(|scope| {
+            let mut arming = Vec::new();
+            while views.len() > 0 {
+                let some: Vec<_> = views.by_ref().take(share).collect();
+                let thread = std::thread::Builder::new().spawn_scoped(scope, move || self.arm(some, of));
+                arming.push(thread.map_err(|e| refuse(&self.path, format!("cannot arm it: {e}")))?);
+            }
+            arming.into_iter().try_for_each(|thread| {
+                let broken = |_| Err(refuse(&self.path, "a thread that arms it panicked"));
+                thread.join().unwrap_or_else(broken)
+            })
+        })?;
+        self.hub.wake();
+        Ok(())
+    }
+
+    /// Declares what a socket records.
+    fn view(&self, records: Records<'_>) -> Result<(u32, Shown, View), EngineError> {
+        match records {
+            Records::Interface(ifindex, what) => {
+                let interface = self.interface(what.name, what.description, what.layer)?;
+                let view = View::One {
+                    interface,
+                    layer: what.layer,
+                    is_far: what.is_far,
+                };
+                Ok((ifindex, what.shown, view))
+            }
+            Records::Namespace(socket, whole) => {
+                let mut finder = Finder {
+                    socket,
+                    prefix: whole.prefix.to_owned(),
+                    whose: whole.whose.to_owned(),
+                    known: HashMap::new(),
+                };
+                for (index, name, layer) in whole.there {
+                    let number = self.interface(&finder.name(name), &finder.description(name), *layer)?;
+                    finder.known.insert(*index, Some((number, *layer)));
+                }
+                Ok((0, Shown::Both, View::All(finder)))
+            }
+        }
+    }
+
+    fn arm(&self, sockets: Vec<(OwnedFd, (u32, Shown, View))>, of: usize) -> Result<(), EngineError> {
+        for (fd, (ifindex, shown, view)) in sockets {
+            let ring = self.ring(fd, ifindex, shown, of)?;
+            self.hub.inbox().taps.push(Tap::new(ring, view));
+        }
+        Ok(())
+    }
+
+    fn ring(&self, fd: OwnedFd, ifindex: u32, shown: Shown, of: usize) -> Result<PacketRing, EngineError> {
+        let retire_ms = if self.hub.is_live && of <= FEW {
+            LIVE_RETIRE_MS
+        } else {
+            RETIRE_MS
+        };
+        self.hub.widen(retire_ms);
         let of = of.max(1);
         let bytes = if self.is_memory {
             (SMALL_RINGS / of).min(SMALL_RING_MOST)
@@ -129,15 +218,11 @@ impl Recorder {
         };
         let options = RingOptions {
             bytes,
-            retire_ms: RETIRE_MS,
-            shown: what.shown,
+            retire_ms,
+            shown,
             snaplen: self.options.snaplen.map(|most| most.max(SEEN)),
         };
-        let ring = PacketRing::arm(fd, ifindex, options)
-            .map_err(|e| refuse(&self.path, format!("cannot record {}: {e}", what.name)))?;
-        self.hub.inbox().rings.push((interface, what.is_far, ring));
-        self.hub.wake();
-        Ok(())
+        PacketRing::arm(fd, ifindex, options).map_err(|e| refuse(&self.path, e.to_string()))
     }
 
     pub(crate) fn source(&self) -> Source {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,10 +25,12 @@ pub(crate) struct Sheet {
     names: Vec<(Arc<str>, Layer)>,
     hub: Arc<Hub>,
     options: RecordOptions,
-    /// Made, but without a header before the first interface is known.
+    /// Made, but without a header yet, which in a pcap file says what its interface is.
     blank: Option<Out>,
     out: Option<Writer<Out>>,
     counts: Vec<Count>,
+    /// How many interfaces the file at hand knows.
+    known: usize,
     begun: Instant,
     number: u32,
     files: VecDeque<PathBuf>,
@@ -40,8 +42,6 @@ pub(crate) struct Sheet {
 /// What was written of an interface.
 #[derive(Clone, Copy, Default)]
 struct Count {
-    /// Whether the file at hand knows the interface.
-    is_known: bool,
     received: u64,
     last_ns: u64,
 }
@@ -66,6 +66,7 @@ impl Sheet {
             blank: None,
             out: None,
             counts: Vec::new(),
+            known: 0,
             begun: Instant::now(),
             number: 0,
             files: VecDeque::new(),
@@ -77,14 +78,10 @@ impl Sheet {
                 sheet.path = Some(path.clone());
                 sheet.open(&path)?;
             }
-            Output::Stream(fd) => sheet.stream(fd),
+            Output::Stream(fd) => sheet.blank = Some(Out::stream(fd, Arc::clone(hub))),
             Output::Memory(memory) => sheet.memory = Some(memory),
         }
         Ok(sheet)
-    }
-
-    fn stream(&mut self, fd: OwnedFd) {
-        self.blank = Some(Out::stream(fd, Arc::clone(&self.hub)));
     }
 
     /// Begins the next file of a name.
@@ -107,8 +104,14 @@ impl Sheet {
                 let _ = std::fs::remove_file(oldest);
             }
         }
-        self.counts.iter_mut().for_each(|count| count.is_known = false);
+        self.known = 0;
         Ok(())
+    }
+
+    /// The descriptor that is written to, where it is a stream.
+    pub(crate) fn stream(&self) -> Option<BorrowedFd<'_>> {
+        let out = self.out.as_ref().map(Writer::get_ref).or(self.blank.as_ref());
+        out.and_then(Out::as_stream)
     }
 
     pub(crate) fn files(&self) -> Vec<PathBuf> {
@@ -235,25 +238,22 @@ impl Sheet {
 
     /// Says which interfaces there are, to the file at hand.
     fn describe(&mut self) -> Result<(), CaptureError> {
-        let known = self.counts.iter().take_while(|count| count.is_known).count();
         let hub = Arc::clone(&self.hub);
         let interfaces = hub.interfaces();
-        if known >= interfaces.list.len() {
-            return Ok(());
+        let snaplen = self.options.snaplen.unwrap_or(SNAPLEN);
+        match (self.blank.take(), interfaces.list.first()) {
+            (Some(blank), _) if !hub.is_single => self.out = Some(Writer::section(blank, snaplen)?),
+            (Some(blank), Some(first)) => {
+                self.out = Some(Writer::pcap(blank, linktype(first.layer), snaplen)?);
+            }
+            // A pcap file begins with what its only interface is.
+            (blank, _) => self.blank = blank,
         }
-        if let (Some(blank), Some(first)) = (self.blank.take(), interfaces.list.first()) {
-            let snaplen = self.options.snaplen.unwrap_or(SNAPLEN);
-            self.out = Some(if self.hub.is_single {
-                Writer::pcap(blank, linktype(first.layer), snaplen)?
-            } else {
-                Writer::section(blank, snaplen)?
-            });
-        }
-        for (number, interface) in interfaces.list.iter().enumerate().skip(known) {
+        for interface in interfaces.list.iter().skip(self.known) {
             if let Some(out) = &mut self.out {
                 out.describe_interface(linktype(interface.layer), &interface.name, &interface.description)?;
             }
-            self.count(number).is_known = true;
+            self.known += 1;
         }
         Ok(())
     }

@@ -182,6 +182,15 @@ impl Recordings {
         }
     }
 
+    /// The name of a port, by the youngest recording that knows it: ports come and go.
+    fn name(&self, port: usize) -> Option<&str> {
+        let names = self.list.iter().rev().map(|recording| &recording.scope.names);
+        names
+            .filter_map(|names| names.get(port))
+            .find(|name| !name.is_empty())
+            .map(String::as_str)
+    }
+
     /// Takes note that frames are about to be given to the kernel.
     pub(crate) fn leaving(&mut self) {
         if self.is_on {
@@ -255,10 +264,9 @@ impl Recordings {
     ) {
         let ts_ns = self.now(ts_ns);
         let Some(first) = self.list.first() else { return };
-        let scope = &first.scope;
         let name = match who {
-            Dropper::Switch => format!("switch {}", scope.whole),
-            Dropper::Port(port) => match scope.names.get(port) {
+            Dropper::Switch => format!("switch {}", first.scope.whole),
+            Dropper::Port(port) => match self.name(port) {
                 Some(name) => format!("port {name}"),
                 None => format!("port {port}"),
             },
@@ -282,14 +290,11 @@ impl Recordings {
     pub(crate) fn switched(&mut self, to: &[usize], is_flood: bool, frame: &[u8], meta: &Meta, ts_ns: u64) {
         let ts_ns = self.now(ts_ns);
         let Some(first) = self.list.first() else { return };
-        let names = &first.scope.names;
         let list: Vec<String> = to
             .iter()
             .map(|port| {
-                names
-                    .get(*port)
-                    .cloned()
-                    .unwrap_or_else(|| format!("port {port}"))
+                self.name(*port)
+                    .map_or_else(|| format!("port {port}"), str::to_owned)
             })
             .collect();
         let verb = if is_flood { "flooded to" } else { "to" };

@@ -1,6 +1,5 @@
 //! The thread of a recording: it brings the frames of all sources in order and writes them.
 
-use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,22 +8,26 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt;
 use rustix::time::{ClockId, clock_gettime};
-use vnet_packet::pcap::{CaptureError, Crossing, Direction};
-use vnet_packet::{Layer, checksum, gso};
-use vnet_sys::{PacketRing, Seen};
+use vnet_packet::Layer;
+use vnet_packet::pcap::CaptureError;
 
 use super::hub::Hub;
 use super::options::{Filter, Recorded};
+use super::recorder::THREADS;
 use super::sheet::Sheet;
-use super::source::{Entry, pop};
-use crate::offload;
+use super::source::pop;
+use super::tap::Tap;
+use super::waiting::Waiting;
 use crate::ring::FrameReceiver;
-
-/// How long frames wait for older ones of other sources.
-const WINDOW: Duration = Duration::from_millis(40);
 
 /// How long the writer sleeps at most.
 const TICK: Duration = Duration::from_millis(15);
+
+/// The same where there is nothing to look after.
+const IDLE: Duration = Duration::from_millis(100);
+
+/// The same where somebody reads along and the engine, which wakes nobody, has something to tell.
+const LIVE_TICK: Duration = Duration::from_millis(4);
 
 /// Bytes that wait for older ones; beyond that they are written as they came.
 const WAITING: usize = 32 << 20;
@@ -34,32 +37,6 @@ const HANDOVER: Duration = Duration::from_secs(2);
 
 /// Frames taken from one source before another gets its turn.
 const TURN: usize = 4096;
-
-/// A ring with what is known of it.
-struct Tap {
-    interface: u16,
-    ring: PacketRing,
-    layer: Layer,
-    is_far: bool,
-    seen: u64,
-    arrived: u64,
-    dropped: u64,
-}
-
-/// Frames that wait to be written.
-#[derive(Default)]
-struct Waiting {
-    bytes: Vec<u8>,
-    list: Vec<Place>,
-}
-
-struct Place {
-    at: Crossing,
-    ts_ns: u64,
-    frame: Range<usize>,
-    wire_len: u32,
-    comment: Range<usize>,
-}
 
 pub(crate) struct Scribe {
     hub: Arc<Hub>,
@@ -74,10 +51,31 @@ pub(crate) struct Scribe {
     is_sealed: bool,
     had_any: bool,
     flushed: Instant,
+    /// Frames that had been written when that was.
+    reached: u64,
     is_dirty: bool,
 }
 
+impl Drop for Scribe {
+    fn drop(&mut self) {
+        self.drop_taps();
+    }
+}
+
 impl Scribe {
+    /// Ends the sockets, many at a time: the kernel waits for all processors to let go of each.
+    fn drop_taps(&mut self) {
+        let share = self.taps.len().div_ceil(THREADS).max(1);
+        let mut taps = std::mem::take(&mut self.taps).into_iter();
+        std::thread::scope(|scope| {
+            while taps.len() > 0 {
+                let some: Vec<Tap> = taps.by_ref().take(share).collect();
+                // Where there can be no thread, what was to be its work is dropped here.
+                let _ = std::thread::Builder::new().spawn_scoped(scope, move || drop(some));
+            }
+        });
+    }
+
     pub(crate) fn new(hub: Arc<Hub>, sheet: Sheet, filter: Option<Filter>) -> Self {
         Self {
             hub,
@@ -92,6 +90,7 @@ impl Scribe {
             is_sealed: false,
             had_any: false,
             flushed: Instant::now(),
+            reached: 0,
             is_dirty: true,
         }
     }
@@ -100,17 +99,39 @@ impl Scribe {
     pub(crate) fn run(mut self) -> Result<Recorded, String> {
         let result = self.record();
         self.hub.ended.store(true, Ordering::Release);
-        // What cannot be written any more was not kept.
-        let unwritten = self.waiting.list.len() as u64;
-        let lost = self.hub.interfaces().list.iter().map(|i| i.lost).sum::<u64>();
-        match result {
-            Err(error) if !is_over(&error) => Err(error.to_string()),
-            result => Ok(Recorded {
-                frames: self.sheet.frames,
-                lost: lost + if result.is_err() { unwritten } else { 0 },
-                files: self.sheet.files(),
-            }),
+        let (mut frames, mut unwritten) = (self.sheet.frames, 0);
+        if let Err(error) = &result {
+            if !is_over(error) {
+                return Err(error.to_string());
+            }
+            // What cannot be written any more was not kept, nor what a stalled reader has left in between.
+            frames = self.reached;
+            unwritten = self.sheet.frames - self.reached + self.waiting.list.len() as u64;
+            if is_stalled(error) {
+                unwritten += self.unseen();
+            }
         }
+        let lost = self.hub.interfaces().list.iter().map(|i| i.lost).sum::<u64>();
+        Ok(Recorded {
+            frames,
+            lost: lost + unwritten,
+            files: self.sheet.files(),
+        })
+    }
+
+    /// How many frames wait in the sources, or found no room there.
+    fn unseen(&mut self) -> u64 {
+        let mut unseen = 0;
+        for tap in &mut self.taps {
+            let (arrived, _) = tap.ring.statistics().unwrap_or_default();
+            unseen += (tap.arrived + arrived).saturating_sub(tap.seen);
+        }
+        for queue in &mut self.queues {
+            while pop(queue, &mut self.scratch, |_| ()) {
+                unseen += 1;
+            }
+        }
+        unseen
     }
 
     fn record(&mut self) -> Result<(), CaptureError> {
@@ -118,9 +139,15 @@ impl Scribe {
             let is_last = self.hub.is_stopped();
             self.meet();
             let more = self.take();
-            self.write(now_ns().saturating_sub(WINDOW.as_nanos() as u64))?;
-            if self.is_dirty && self.flushed.elapsed() >= TICK {
+            self.write(now_ns().saturating_sub(self.window().as_nanos() as u64))?;
+            // While there is more to take, a reader gets it in large pieces.
+            let is_due = match self.hub.is_live {
+                true => !more || self.flushed.elapsed() >= LIVE_TICK,
+                false => self.flushed.elapsed() >= TICK,
+            };
+            if self.is_dirty && is_due {
                 self.sheet.flush()?;
+                self.reached = self.sheet.frames;
                 (self.flushed, self.is_dirty) = (Instant::now(), false);
             }
             if is_last {
@@ -131,7 +158,7 @@ impl Scribe {
                 break;
             }
             if !more {
-                self.sleep();
+                self.sleep()?;
             }
         }
         self.end_taps()?;
@@ -145,26 +172,25 @@ impl Scribe {
     /// Takes in sources that have come.
     fn meet(&mut self) {
         let mut inbox = self.hub.inbox();
-        self.had_any |= !inbox.queues.is_empty() || !inbox.rings.is_empty();
+        self.had_any |= !inbox.queues.is_empty() || !inbox.taps.is_empty();
         self.is_sealed = inbox.is_sealed;
         self.queues.append(&mut inbox.queues);
-        let rings = std::mem::take(&mut inbox.rings);
+        let taps = std::mem::take(&mut inbox.taps);
         drop(inbox);
+        self.taps.extend(taps);
         let interfaces = self.hub.interfaces();
         if self.layers.len() != interfaces.list.len() {
             self.layers = interfaces.list.iter().map(|i| i.layer).collect();
             self.is_dirty = true;
         }
-        for (interface, is_far, ring) in rings {
-            self.taps.push(Tap {
-                interface,
-                ring,
-                is_far,
-                layer: self.layers[usize::from(interface)],
-                seen: 0,
-                arrived: 0,
-                dropped: 0,
-            });
+    }
+
+    /// How long frames wait for older ones of other sources.
+    fn window(&self) -> Duration {
+        match self.taps.len() + self.queues.len() {
+            // One source is in order.
+            0 | 1 if self.hub.is_live => Duration::ZERO,
+            _ => self.hub.window(),
         }
     }
 
@@ -183,12 +209,10 @@ impl Scribe {
             ..
         } = self;
         for tap in taps.iter_mut() {
-            let (interface, is_far, layer) = (tap.interface, tap.is_far, tap.layer);
-            let seen = tap
-                .ring
-                .drain(|seen| waiting.add_seen(interface, is_far, layer, seen, filter.as_ref()));
-            sheet.received(interface, seen);
-            tap.seen += seen;
+            let seen = tap.drain(hub, |interface, layer, is_outbound, seen| {
+                sheet.received(interface, 1);
+                waiting.add_seen(interface, layer, is_outbound, seen, filter.as_ref());
+            });
             more |= seen > 0;
         }
         queues.retain_mut(|queue| {
@@ -248,17 +272,28 @@ impl Scribe {
         Ok(())
     }
 
-    fn sleep(&mut self) {
+    /// Sleeps until there is something to do; an error where the reader of a stream has gone.
+    fn sleep(&mut self) -> Result<(), CaptureError> {
         let mut fds = vec![PollFd::new(&self.hub.ready, PollFlags::IN)];
         fds.extend(self.taps.iter().map(|tap| PollFd::new(&tap.ring, PollFlags::IN)));
+        let taps = fds.len();
+        // It is asked for nothing but whether there is a reader.
+        fds.extend(
+            self.sheet
+                .stream()
+                .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::empty())),
+        );
         let tick = Timespec {
             tv_sec: 0,
-            tv_nsec: TICK.as_nanos() as _,
+            tv_nsec: self.nap().as_nanos() as _,
         };
         if poll(&mut fds, Some(&tick)).is_err() {
-            return;
+            return Ok(());
         }
-        let failed: Vec<bool> = fds[1..]
+        let is_left = fds[taps..]
+            .iter()
+            .any(|fd| fd.revents().intersects(PollFlags::ERR | PollFlags::HUP));
+        let failed: Vec<bool> = fds[1..taps]
             .iter()
             .map(|fd| fd.revents().contains(PollFlags::ERR))
             .collect();
@@ -269,6 +304,29 @@ impl Scribe {
             }
         }
         let _ = rustix::io::read(&self.hub.ready, &mut [0_u8; 8]);
+        if is_left {
+            return Err(CaptureError::Write {
+                source: std::io::ErrorKind::BrokenPipe.into(),
+            });
+        }
+        Ok(())
+    }
+
+    /// How long there is nothing to do but for what the kernel tells of.
+    fn nap(&self) -> Duration {
+        // What the kernel sees it tells of; only the engine's queues are to be looked at.
+        if self.queues.is_empty() && self.waiting.list.is_empty() && !self.is_dirty {
+            return IDLE;
+        }
+        if !self.hub.is_live {
+            return TICK;
+        }
+        let tick = if self.queues.is_empty() { TICK } else { LIVE_TICK };
+        let Some(oldest) = self.waiting.list.iter().map(|place| place.ts_ns).min() else {
+            return tick;
+        };
+        let due = oldest + self.window().as_nanos() as u64;
+        tick.min(Duration::from_nanos(due.saturating_sub(now_ns())))
     }
 
     /// Has the taps end, and waits until the kernel has handed over what came before.
@@ -298,142 +356,12 @@ impl Scribe {
         }
         for tap in &self.taps {
             let missing = tap.arrived.saturating_sub(tap.seen);
-            if missing > 0 {
-                self.hub.lose(tap.interface, missing);
+            if let Some(interface) = tap.first().filter(|_| missing > 0) {
+                self.hub.lose(interface, missing);
             }
         }
-        self.taps.clear();
+        self.drop_taps();
         Ok(())
-    }
-}
-
-impl Waiting {
-    fn add_seen(
-        &mut self,
-        interface: u16,
-        is_far: bool,
-        layer: Layer,
-        seen: &Seen<'_>,
-        filter: Option<&Filter>,
-    ) {
-        let mut todo = offload::from_header(&seen.hdr);
-        let from = self.bytes.len();
-        let mut wire_len = seen.wire_len;
-        match seen.vlan.zip(seen.bytes.split_at_checked(12)) {
-            Some(((tpid, tci), (addresses, rest))) => {
-                self.bytes.extend_from_slice(addresses);
-                self.bytes.extend(tpid.to_be_bytes());
-                self.bytes.extend(tci.to_be_bytes());
-                self.bytes.extend_from_slice(rest);
-                offload::shift(&mut todo, 4);
-                wire_len += 4;
-            }
-            None => self.bytes.extend_from_slice(seen.bytes),
-        }
-        let at = Crossing {
-            interface: interface.into(),
-            direction: Some(if seen.outgoing != is_far {
-                Direction::Outbound
-            } else {
-                Direction::Inbound
-            }),
-            packet: 0,
-        };
-        self.settle(from, at, layer, seen.stamp_ns, wire_len, &todo, "", filter);
-    }
-
-    fn add_entry(&mut self, layer: Layer, entry: &Entry<'_>, filter: Option<&Filter>) {
-        let from = self.bytes.len();
-        self.bytes.extend_from_slice(entry.frame);
-        let at = Crossing {
-            interface: entry.interface.into(),
-            direction: entry.direction,
-            packet: entry.packet,
-        };
-        let wire_len = entry.frame.len() as u32;
-        self.settle(
-            from,
-            at,
-            layer,
-            entry.ts_ns,
-            wire_len,
-            &entry.offload,
-            entry.comment,
-            filter,
-        );
-    }
-
-    /// Brings the frame that lies at the end into the form it is written in.
-    #[expect(clippy::too_many_arguments, reason = "the fields of one record")]
-    fn settle(
-        &mut self,
-        from: usize,
-        at: Crossing,
-        layer: Layer,
-        ts_ns: u64,
-        wire_len: u32,
-        todo: &gso::Offload,
-        comment: &str,
-        filter: Option<&Filter>,
-    ) {
-        let to = self.bytes.len();
-        let frame = &mut self.bytes[from..to];
-        // As on the wire: a super-frame stays one frame, whose sum no receiver would see either.
-        if todo.gso_type == 0 && todo.needs_csum && frame.len() as u32 == wire_len {
-            checksum::complete(frame, todo.csum_start.into(), todo.csum_offset.into());
-        }
-        if filter.is_some_and(|filter| !filter(layer, frame)) {
-            self.bytes.truncate(from);
-            return;
-        }
-        let parts = (todo.gso_type != 0).then(|| parts(&self.bytes[from..to], layer, todo));
-        self.bytes.extend_from_slice(comment.as_bytes());
-        if let Some(parts) = parts {
-            if !comment.is_empty() {
-                self.bytes.push(b'\n');
-            }
-            self.bytes.extend_from_slice(parts.as_bytes());
-        }
-        self.list.push(Place {
-            at,
-            ts_ns,
-            frame: from..to,
-            wire_len,
-            comment: to..self.bytes.len(),
-        });
-    }
-
-    /// Forgets the first so many frames.
-    fn keep_from(&mut self, due: usize, spare: &mut Self) {
-        spare.bytes.clear();
-        spare.list.clear();
-        for place in &self.list[due..] {
-            let from = spare.bytes.len();
-            spare.bytes.extend_from_slice(&self.bytes[place.frame.clone()]);
-            let to = spare.bytes.len();
-            spare.bytes.extend_from_slice(&self.bytes[place.comment.clone()]);
-            spare.list.push(Place {
-                at: place.at,
-                ts_ns: place.ts_ns,
-                frame: from..to,
-                wire_len: place.wire_len,
-                comment: to..spare.bytes.len(),
-            });
-        }
-        std::mem::swap(self, spare);
-    }
-}
-
-/// Says what a super-frame is.
-fn parts(frame: &[u8], layer: Layer, todo: &gso::Offload) -> String {
-    let state = if todo.needs_csum { "unfinished" } else { "finished" };
-    match gso::segments(frame, layer, todo) {
-        Ok(segments) => format!(
-            "offload: {} segments of {} bytes, checksum {state}",
-            segments.count(),
-            todo.gso_size
-        ),
-        Err(_) => format!("offload: segments of {} bytes, checksum {state}", todo.gso_size),
     }
 }
 
@@ -441,6 +369,11 @@ fn parts(frame: &[u8], layer: Layer, todo: &gso::Offload) -> String {
 fn is_over(error: &CaptureError) -> bool {
     use std::io::ErrorKind::{BrokenPipe, ConnectionReset, TimedOut};
     matches!(error, CaptureError::Write { source } if matches!(source.kind(), BrokenPipe | ConnectionReset | TimedOut))
+}
+
+/// Tells whether it is the reader's not reading.
+fn is_stalled(error: &CaptureError) -> bool {
+    matches!(error, CaptureError::Write { source } if source.kind() == std::io::ErrorKind::TimedOut)
 }
 
 fn now_ns() -> u64 {

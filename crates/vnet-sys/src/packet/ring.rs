@@ -31,7 +31,9 @@ const FRAME: usize = 2048;
 /// Where the address lies behind a frame's header, aligned to 16.
 const ADDRESS: usize = size_of::<libc::tpacket3_hdr>().next_multiple_of(16);
 
-/// Offset of `sll_pkttype` in an address.
+/// Offsets in an address (`sockaddr_ll`).
+const INTERFACE: usize = 4;
+const HARDWARE: usize = 8;
 const PACKET_TYPE: usize = 10;
 
 /// What a ring shows of an interface.
@@ -72,11 +74,15 @@ pub struct Seen<'a> {
     pub vlan: Option<(u16, u16)>,
     /// Whether the frame leaves the interface rather than comes in.
     pub outgoing: bool,
+    /// The interface.
+    pub ifindex: u32,
+    /// Whether the interface's frames begin with an Ethernet header (ARPHRD_ETHER and the loopback's).
+    pub is_ethernet: bool,
     /// When the kernel saw it, by CLOCK_REALTIME in nanoseconds.
     pub stamp_ns: u64,
 }
 
-/// A packet socket that records one interface through a ring.
+/// A packet socket that records one interface, or all but loopback, through a ring.
 #[derive(Debug)]
 pub struct PacketRing {
     fd: OwnedFd,
@@ -103,7 +109,8 @@ impl Drop for Map {
 }
 
 impl PacketRing {
-    /// Arms a packet socket of protocol 0, as socket(2) makes it, on an interface: from here on every frame is shown.
+    /// Arms a packet socket of protocol 0, as socket(2) makes it, on an interface: from here on every frame is shown. 0 are all
+    /// interfaces of the socket's namespace but loopback, those that come later, too.
     ///
     /// # Errors
     /// [`SysError::Os`], with `ENODEV` when there is no such interface and `ENOMEM` when the kernel has no room for the ring.
@@ -134,7 +141,11 @@ impl PacketRing {
         };
         set_packet_option(fd.as_fd(), libc::PACKET_RX_RING, &request).map_err(failed)?;
         let map = Map::new(&fd, blocks * block).map_err(failed)?;
-        filter(fd.as_fd(), &shown(options.shown, options.snaplen)).map_err(failed)?;
+        let program = match ifindex {
+            0 => [not_loopback(), shown(options.shown, options.snaplen)].concat(),
+            _ => shown(options.shown, options.snaplen),
+        };
+        filter(fd.as_fd(), &program).map_err(failed)?;
         bind(fd.as_fd(), index, libc::ETH_P_ALL as u16).map_err(failed)?;
         // Binding to an interface that is down leaves ENETDOWN for the first read.
         let _: Result<(), Errno> = rustix::net::sockopt::socket_error(&fd).map_err(failed)?;
@@ -260,6 +271,11 @@ fn read(at: &[u8]) -> Option<(Seen<'_>, usize)> {
         hdr: VnetHdr::from_bytes(at.get(start..mac)?.first_chunk()?),
         vlan: (status & libc::TP_STATUS_VLAN_VALID != 0).then_some((tpid, tci as u16)),
         outgoing: *at.get(ADDRESS + PACKET_TYPE)? == libc::PACKET_OUTGOING,
+        ifindex: word(at, ADDRESS + INTERFACE)?,
+        is_ethernet: matches!(
+            half(at, ADDRESS + HARDWARE)?,
+            libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK
+        ),
         stamp_ns: u64::from(sec?) * 1_000_000_000 + u64::from(nsec?),
     };
     Some((seen, next? as usize))
@@ -279,6 +295,15 @@ const RET: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
 
 fn code(code: u16, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
     libc::sock_filter { code, jt, jf, k }
+}
+
+/// Leaves out what has crossed a loopback interface; what follows judges the rest.
+fn not_loopback() -> Vec<libc::sock_filter> {
+    vec![
+        code(LOAD, 0, 0, (libc::SKF_AD_OFF + libc::SKF_AD_HATYPE) as u32),
+        code(EQUAL, 0, 1, u32::from(libc::ARPHRD_LOOPBACK)),
+        code(RET, 0, 0, 0),
+    ]
 }
 
 /// The kernel's filter for a direction, which says how much of a frame is taken (`linux/filter.h`).

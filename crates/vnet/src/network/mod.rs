@@ -39,6 +39,7 @@ use crate::error::Error;
 use crate::events::Scope;
 use crate::fork::Generation;
 use crate::numbers::NumbersDoor;
+use crate::outside::Outside;
 
 /// Asked at least every 50 ms by whatever waits: true ends the wait with [`Error::System`] and `EINTR`.
 pub type Cancel<'a> = &'a dyn Fn() -> bool;
@@ -204,13 +205,22 @@ impl Network {
         else {
             return Ok(None);
         };
+        // Whoever asks from outside does not keep it.
         let network = Arc::downgrade(&self.inner);
-        let door = NumbersDoor::open(entry, &self.name(), move || match network.upgrade() {
-            Some(inner) => Network { inner }.rows(true),
+        let network = move || match network.upgrade() {
+            Some(inner) => Ok(Network { inner }),
             None => Err(Error::Closed {
                 what: "the network".into(),
             }),
-        });
+        };
+        let asked = network.clone();
+        let outside = Outside::new(move |request, pipe| asked()?.capture_for(request, pipe));
+        let door = NumbersDoor::of(
+            entry,
+            &self.name(),
+            Box::new(move || network()?.rows(true)),
+            outside,
+        );
         let fd = door.as_ref().map(NumbersDoor::fd);
         *self.inner.door.lock().unwrap_or_else(PoisonError::into_inner) = door;
         Ok(fd)

@@ -1,12 +1,15 @@
 //! Plugins and captures on links, node interfaces and switches.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use vnet_lab::{At, Captured};
+use vnet_topology::Resolved;
 
 use super::Network;
 use crate::attachment::{Attachment, AttachmentInner, Begun, Owner};
 use crate::error::Error;
+use crate::outside::CaptureRequest;
 use crate::plugin::{Direction, Plugin};
 use crate::recording::{Output, RecordOptions, Recording};
 
@@ -89,5 +92,63 @@ impl Network {
     /// [`Error::System`] when the file cannot be made.
     pub fn capture(&self, output: Output, options: RecordOptions) -> Result<Recording, Error> {
         capture(self, &Captured::Network, output, options)
+    }
+}
+
+impl Network {
+    /// Begins a capture that another process asks for, which does not keep the network.
+    pub(crate) fn capture_for(
+        &self,
+        request: &CaptureRequest,
+        pipe: OwnedFd,
+    ) -> Result<vnet_lab::Recording, Error> {
+        let what = match &request.what {
+            None => Captured::Network,
+            Some(text) => named(&*self.ours()?.resolved()?, text)?,
+        };
+        let filter = request.filter.as_deref().map(|text| self.filter(text));
+        let options = RecordOptions {
+            snaplen: request.snaplen,
+            filter: filter.transpose()?,
+            dropped: request.dropped,
+            stages: request.stages,
+            ..RecordOptions::default()
+        };
+        Ok(self.ours()?.record(&what, Output::Stream(pipe), options)?)
+    }
+}
+
+/// Finds what a text names: a link, a node, or an interface as `node:interface`.
+fn named(plan: &Resolved, text: &str) -> Result<Captured, Error> {
+    if plan.link(text).is_some() {
+        return Ok(Captured::At(link(text)));
+    }
+    if plan.node(text).is_some() {
+        return Ok(Captured::Node {
+            node: text.to_owned(),
+            interfaces: None,
+        });
+    }
+    if let Some((node, interface)) = text.split_once(':').filter(|(node, _)| plan.node(node).is_some()) {
+        return Ok(Captured::Node {
+            node: node.to_owned(),
+            interfaces: Some(vec![interface.to_owned()]),
+        });
+    }
+    let links: Vec<&str> = plan.links.iter().map(|link| link.name.as_str()).collect();
+    let nodes: Vec<&str> = plan.nodes.iter().map(|node| node.name.as_str()).collect();
+    Err(Error::NotFound {
+        what: format!("the network has no link and no node {text:?}"),
+        hint: Some(format!("links: {}; nodes: {}", some(&links), some(&nodes))),
+    })
+}
+
+/// Lists names, as many as one reads.
+fn some(names: &[&str]) -> String {
+    const SHOWN: usize = 20;
+    match names.len() {
+        0 => "none".to_owned(),
+        count if count > SHOWN => format!("{} and {} more", names[..SHOWN].join(", "), count - SHOWN),
+        _ => names.join(", "),
     }
 }

@@ -1,12 +1,13 @@
-//! The owner of a lab or device tells other processes of the same user its numbers, for `vnet top`.
+//! The owner of a lab or device serves other processes of the same user: its numbers for `vnet top`, captures for `vnet capture`.
 //!
-//! The engine's counters are in the process that owns it, so that process listens on an abstract socket of its own, beside its
-//! helper's. A caller gets one sample for each connection: a JSON text in packets of at most 60,000 bytes, each with a first
-//! byte that is 1 where more follows. Only the same user and root are answered.
+//! The engine is in the process that owns it, so that process listens on an abstract socket of its own, beside its helper's. A
+//! caller asks one thing for each connection, by a packet of JSON (`Ask`). Numbers are one sample: a JSON text in packets of at
+//! most 60,000 bytes, each with a first byte that is 1 where more follows. A capture has a thread of its own here and is written
+//! to the pipe that came with the question; it ends with the connection. Only the same user and root are answered.
 
 use std::fs;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,17 +15,31 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::process::geteuid;
+use serde::{Deserialize, Serialize};
 use vnet_sandbox::LabEntry;
 use vnet_sys::seqpacket;
 
 use super::row::Row;
 use crate::error::Error;
+use crate::network::Cancel;
+use crate::outside::{CaptureRequest, Outside, Tapping};
 
 /// What a name in the abstract namespace begins with.
 const PREFIX: &str = "vnet-owner";
 const CHUNK: usize = 60_000;
-/// How long a caller may take to take a packet.
+/// How long a caller may take to ask, and to take a packet.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What a caller wants.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum Ask {
+    Numbers,
+    /// Comes with the end of a pipe that is written to.
+    Capture(CaptureRequest),
+}
+
+type Sample = dyn Fn() -> Result<Vec<Row>, Error> + Send;
 
 /// Answers callers until it is dropped.
 pub struct NumbersDoor {
@@ -41,12 +56,17 @@ impl NumbersDoor {
         name: &str,
         sample: impl Fn() -> Result<Vec<Row>, Error> + Send + 'static,
     ) -> Option<Self> {
+        Self::of(pid, name, Box::new(sample), Outside::none(name))
+    }
+
+    /// Opens one for a network, which can be captured, too.
+    pub(crate) fn of(pid: u32, name: &str, sample: Box<Sample>, outside: Outside) -> Option<Self> {
         let address = address(geteuid().as_raw(), pid, name);
         let listener = Arc::new(seqpacket::listen_abstract(&address).ok()?);
         let mine = Arc::clone(&listener);
         std::thread::Builder::new()
             .name("vnet-numbers".into())
-            .spawn(move || serve(&mine, &sample))
+            .spawn(move || serve(&mine, &*sample, &outside))
             .ok()?;
         Some(Self { listener })
     }
@@ -68,7 +88,7 @@ fn address(uid: u32, pid: u32, name: &str) -> String {
     format!("{PREFIX}/{uid}/{pid}/{name}")
 }
 
-fn serve(listener: &OwnedFd, sample: &dyn Fn() -> Result<Vec<Row>, Error>) {
+fn serve(listener: &OwnedFd, sample: &Sample, outside: &Outside) {
     loop {
         let mut ready = [PollFd::new(listener, PollFlags::IN)];
         match poll(&mut ready, None) {
@@ -80,7 +100,7 @@ fn serve(listener: &OwnedFd, sample: &dyn Fn() -> Result<Vec<Row>, Error>) {
         match seqpacket::accept(listener.as_fd()) {
             Ok(caller) => {
                 // A caller that goes away in between is no concern of ours.
-                let _ = answer(&caller, sample);
+                let _ = answer(caller, sample, outside);
             }
             // What poll saw has gone, or a caller gave up.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -92,12 +112,22 @@ fn serve(listener: &OwnedFd, sample: &dyn Fn() -> Result<Vec<Row>, Error>) {
     }
 }
 
-fn answer(caller: &OwnedFd, sample: &dyn Fn() -> Result<Vec<Row>, Error>) -> io::Result<()> {
-    let peer = seqpacket::peer_uid(caller)?;
+fn answer(caller: OwnedFd, sample: &Sample, outside: &Outside) -> io::Result<()> {
+    let peer = seqpacket::peer_uid(&caller)?;
     if peer != Some(0) && peer != Some(geteuid().as_raw()) {
         return Ok(());
     }
-    set_socket_timeout(caller, Timeout::Send, Some(PATIENCE))?;
+    set_socket_timeout(&caller, Timeout::Send, Some(PATIENCE))?;
+    set_socket_timeout(&caller, Timeout::Recv, Some(PATIENCE))?;
+    let mut packet = vec![0; CHUNK];
+    let received = seqpacket::recv(caller.as_fd(), &mut packet, true)?;
+    match serde_json::from_slice(&packet[..received.len]).map_err(io::Error::other)? {
+        Ask::Numbers => tell(&caller, sample),
+        Ask::Capture(request) => outside.capture(caller, request, received.fds),
+    }
+}
+
+fn tell(caller: &OwnedFd, sample: &Sample) -> io::Result<()> {
     let text = match sample() {
         Ok(rows) => serde_json::to_vec(&Ok::<_, String>(rows)),
         Err(error) => serde_json::to_vec(&Err::<Vec<Row>, _>(error.to_string())),
@@ -135,24 +165,13 @@ impl NumbersEntry {
     /// # Errors
     /// [`Error::Closed`] when nobody of this user answers under the name, [`Error::System`].
     pub fn rows(&self) -> Result<Vec<Row>, Error> {
-        let closed = || Error::Closed {
-            what: format!("{}@{}", self.name, self.pid),
-        };
-        let uid = geteuid().as_raw();
-        let socket =
-            seqpacket::connect_abstract(&address(uid, self.pid, &self.name)).map_err(|_| closed())?;
-        let owner = seqpacket::peer_uid(&socket);
-        if !matches!(owner, Ok(Some(owner)) if owner == uid || owner == 0) {
-            return Err(closed());
-        }
         let broken = |error: io::Error| Error::io("cannot read the numbers of a lab", &error);
-        // It takes its time to ask the kernel for a thousand nodes.
-        set_socket_timeout(&socket, Timeout::Recv, Some(3 * PATIENCE)).map_err(|e| broken(e.into()))?;
+        let socket = self.ask(&Ask::Numbers, &[])?;
         let (mut text, mut packet) = (Vec::new(), vec![0; CHUNK + 1]);
         loop {
             let received = seqpacket::recv(socket.as_fd(), &mut packet, true).map_err(broken)?;
             let Some((more, chunk)) = packet[..received.len].split_first() else {
-                return Err(closed());
+                return Err(self.closed());
             };
             text.extend_from_slice(chunk);
             if *more == 0 {
@@ -162,6 +181,41 @@ impl NumbersEntry {
         let answer: Result<Vec<Row>, String> =
             serde_json::from_slice(&text).map_err(|error| broken(io::Error::other(error)))?;
         answer.map_err(|what| Error::Closed { what })
+    }
+
+    /// Has frames of the network copied to a pipe until what is returned is stopped or dropped; armed when this returns.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] and [`Error::Invalid`] as the owner says, [`Error::Closed`] when nobody of this user answers under the
+    /// name, [`Error::Timeout`] when it does not in half a minute, or is not waited for any more, [`Error::System`].
+    pub fn capture(&self, request: CaptureRequest, cancel: Cancel<'_>) -> Result<Tapping, Error> {
+        Tapping::begin(|pipe| self.ask(&Ask::Capture(request), &[pipe]), cancel)
+    }
+
+    fn closed(&self) -> Error {
+        Error::Closed {
+            what: format!("{}@{}", self.name, self.pid),
+        }
+    }
+
+    /// Asks, and returns the connection on which the answer comes.
+    fn ask(&self, what: &Ask, fds: &[BorrowedFd<'_>]) -> Result<OwnedFd, Error> {
+        let uid = geteuid().as_raw();
+        let socket =
+            seqpacket::connect_abstract(&address(uid, self.pid, &self.name)).map_err(|_| self.closed())?;
+        let owner = seqpacket::peer_uid(&socket);
+        if !matches!(owner, Ok(Some(owner)) if owner == uid || owner == 0) {
+            return Err(self.closed());
+        }
+        let failed = |error: io::Error| Error::io("cannot ask the owner of a lab", &error);
+        let text = serde_json::to_vec(what).map_err(|error| failed(error.into()))?;
+        // It takes its time to ask the kernel for a thousand nodes.
+        set_socket_timeout(&socket, Timeout::Recv, Some(3 * PATIENCE)).map_err(|e| failed(e.into()))?;
+        match seqpacket::send(socket.as_fd(), &[IoSlice::new(&text)], fds) {
+            Ok(()) => Ok(socket),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(self.closed()),
+            Err(error) => Err(failed(error)),
+        }
     }
 }
 
