@@ -19,7 +19,7 @@ from vnet._ping import PingResult
 from vnet._plugin import Direction, OnFault, PluginLike, Trip, TripLike, chosen
 from vnet._process import Process, Stream
 from vnet._process import start as _start
-from vnet._recording import Recording, capture_options
+from vnet._recording import Recording
 from vnet._run import CommandLine, Completed, arun, run
 from vnet._shown import Shown, headed, titled
 from vnet._stats import stage_table
@@ -345,7 +345,7 @@ class Node(Shown):
         engine dropped, ``stages`` what each of them did; docs/captures.md says how. It is armed when this returns.
         """
         _logs.start()
-        options = capture_options(filter, snaplen, dropped, stages, rotate, keep)
+        options = _vnet.CaptureOptions(filter, snaplen, dropped, stages, rotate, keep)
         wanted = None if interfaces is None else list(interfaces)
         return Recording._begin(path, lambda to: self._native.capture(wanted, to, options))
 

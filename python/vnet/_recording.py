@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 import tempfile
 import weakref
@@ -107,36 +106,10 @@ class Recording(Captured):
         return titled(self, headed(self, "", state), fields([("file", code(self._path)), *counts]))
 
 
-_UNITS = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
-
-
 def _forget(private: str, pid: int) -> None:
     """Delete the directory of a private file, in the process that made it."""
     if os.getpid() == pid:
         shutil.rmtree(private, ignore_errors=True)
-
-
-_TIMES = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
-
-
-def capture_options(
-    filter: str | None, snaplen: int | None, dropped: bool, stages: bool, rotate: str | None, keep: int | None
-) -> _vnet.CaptureOptions:
-    """Return what a capture takes, as the engine wants to be told."""
-    size: int | None = None
-    seconds: float | None = None
-    if rotate is not None:
-        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*", rotate)
-        number, unit = match.groups() if match else ("", "")
-        if match is None:
-            pass
-        elif unit in _TIMES:
-            seconds = float(number) * _TIMES[unit]
-        elif unit.removesuffix("B") in _UNITS:
-            size = int(float(number) * _UNITS[unit.removesuffix("B")])
-        if not size and not seconds:
-            raise InvalidValue(f'rotate={rotate!r} is neither a size such as "10MB" nor a time such as "60s"')
-    return _vnet.CaptureOptions(filter, snaplen, dropped, stages, size, seconds, keep)
 
 
 class Capturable:
@@ -166,7 +139,7 @@ class Capturable:
         engine dropped, ``stages`` what each of them did; docs/captures.md says how. It is armed when this returns.
         """
         _logs.start()
-        options = capture_options(filter, snaplen, dropped, stages, rotate, keep)
+        options = _vnet.CaptureOptions(filter, snaplen, dropped, stages, rotate, keep)
         return Recording._begin(path, lambda to: self._record(to, options))
 
     def _record(self, to: str | int, options: _vnet.CaptureOptions) -> _vnet.Recording:

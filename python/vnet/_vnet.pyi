@@ -224,8 +224,7 @@ class CaptureOptions:
         snaplen: int | None,
         dropped: bool,
         stages: bool,
-        rotate_bytes: int | None,
-        rotate_seconds: float | None,
+        rotate: str | None,
         keep: int | None,
     ) -> CaptureOptions: ...
 

@@ -2,7 +2,6 @@
 
 use std::os::fd::{BorrowedFd, RawFd};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use pyo3::prelude::*;
 use vnet::{Output, RecordOptions, Rotate};
@@ -43,21 +42,24 @@ pub(crate) struct CaptureOptions {
 #[pymethods]
 impl CaptureOptions {
     #[new]
-    #[pyo3(signature = (filter, snaplen, dropped, stages, rotate_bytes, rotate_seconds, keep))]
+    #[pyo3(signature = (filter, snaplen, dropped, stages, rotate, keep))]
     fn new(
         filter: Option<String>,
         snaplen: Option<u32>,
         dropped: bool,
         stages: bool,
-        rotate_bytes: Option<u64>,
-        rotate_seconds: Option<f64>,
+        rotate: Option<&str>,
         keep: Option<usize>,
     ) -> PyResult<Self> {
-        let every = rotate_seconds
-            .map(Duration::try_from_secs_f64)
-            .transpose()
-            .map_err(|error| invalid(format!("rotate: {error}")))?;
-        let rotate = rotate_bytes.map(Rotate::Bytes).or(every.map(Rotate::Every));
+        let begins = |text| {
+            let what = || {
+                invalid(format!(
+                    "rotate={text:?} is neither a size such as \"10MB\" nor a time such as \"60s\""
+                ))
+            };
+            Rotate::parse(text).ok_or_else(what)
+        };
+        let rotate = rotate.map(begins).transpose()?;
         if rotate.is_none() && keep.is_some() {
             return Err(invalid(
                 "keep says how many rotated files stay; give rotate, too".to_owned(),

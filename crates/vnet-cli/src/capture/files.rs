@@ -4,33 +4,12 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use vnet::Rotate;
 
 use super::{Kind, Sink};
 use crate::failure::Failure;
-
-/// When the next file is begun.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rotate {
-    /// When it has so many bytes.
-    Bytes(u64),
-    /// After so much time.
-    Every(Duration),
-}
-
-impl Rotate {
-    /// Reads `10MB` or `60s`.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let has_unit = text.ends_with(|c: char| c.is_ascii_alphabetic());
-        let bytes = vnet::size(text).filter(|bytes| has_unit && *bytes > 0);
-        let time = vnet::time(vnet::Given::Text(text)).ok();
-        let time = time.filter(|ns| has_unit && *ns > 0).map(Duration::from_nanos);
-        bytes
-            .map(Self::Bytes)
-            .or(time.map(Self::Every))
-            .ok_or_else(|| "give a size up to 1 GiB such as 10MB, or a time such as 60s".into())
-    }
-}
 
 /// A file, or the newest of several; each is whole by itself.
 pub(crate) struct Files {
@@ -144,15 +123,6 @@ fn numbered(path: &Path, number: u32) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn files_turn_over_at_a_size_or_a_time() {
-        assert_eq!(Rotate::parse("10MB"), Ok(Rotate::Bytes(10_000_000)));
-        assert_eq!(Rotate::parse("60s"), Ok(Rotate::Every(Duration::from_secs(60))));
-        for wrong in ["0", "60", "often", "-1s", ""] {
-            assert!(Rotate::parse(wrong).is_err(), "{wrong:?}");
-        }
-    }
 
     #[test]
     fn files_are_numbered_before_their_extension() {

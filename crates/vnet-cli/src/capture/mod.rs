@@ -17,7 +17,7 @@ use crate::failure::Failure;
 
 pub(crate) use blocks::{Blocks, Kind};
 pub(crate) use classic::Classic;
-pub(crate) use files::{Files, Rotate};
+pub(crate) use files::Files;
 pub(crate) use lines::Lines;
 pub(crate) use pump::{Ended, Pump};
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use clap::Args;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use vnet::{CaptureRequest, NumbersEntry};
+use vnet::{CaptureRequest, NumbersEntry, Rotate};
 
-use crate::capture::{Classic, Ended, Files, Lines, Pump, Raw, Rotate, Sink};
+use crate::capture::{Classic, Ended, Files, Lines, Pump, Raw, Sink};
 use crate::failure::Failure;
 use crate::labs;
 use crate::output;
@@ -41,7 +41,7 @@ pub(crate) struct Options {
     #[arg(long)]
     stages: bool,
     /// Begin the next file after so much: 10MB, or 60s. Files are numbered: FILE_00001 and on
-    #[arg(long, value_name = "SIZE|TIME", value_parser = Rotate::parse, requires = "write")]
+    #[arg(long, value_name = "SIZE|TIME", value_parser = rotate, requires = "write")]
     rotate: Option<Rotate>,
     /// Keep only the newest files
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), requires = "rotate")]
@@ -118,6 +118,10 @@ pub(crate) fn run(options: &Options) -> Result<i32, Failure> {
         // A signal is the way such a command ends.
         Ended::Asked | Ended::Lab => Ok(0),
     }
+}
+
+fn rotate(text: &str) -> Result<Rotate, String> {
+    Rotate::parse(text).ok_or_else(|| "give a size such as 10MB, or a time such as 60s".into())
 }
 
 fn is_stdout(path: &Path) -> bool {

@@ -3,11 +3,11 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use vnet_packet::Layer;
 
 use super::memory::Memory;
+use super::rotate::Rotate;
 
 /// Says of a frame, as it is on the wire, whether it belongs into a recording.
 pub type Filter = Arc<dyn Fn(Layer, &[u8]) -> bool + Send + Sync>;
@@ -40,15 +40,6 @@ impl std::fmt::Debug for RecordOptions {
             .field("stages", &self.stages)
             .finish()
     }
-}
-
-/// When a recording begins its next file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rotate {
-    /// When the file has so many bytes.
-    Bytes(u64),
-    /// After so much time.
-    Every(Duration),
 }
 
 /// Where a recording is written.

@@ -12,8 +12,9 @@ use vnet_packet::pcap::{CaptureError, Crossing, Linktype, Statistics, Writer};
 
 use super::hub::{Hub, Interface};
 use super::memory::{Memory, Remembered};
-use super::options::{Output, RecordOptions, Rotate};
+use super::options::{Output, RecordOptions};
 use super::output::Out;
+use super::rotate::Rotate;
 use crate::capture::{SNAPLEN, refuse};
 use crate::error::EngineError;
 
