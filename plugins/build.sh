@@ -121,8 +121,9 @@ install_missing() {
 }
 
 # build_rust PACKAGE FILE
+# Units of an incremental build are others, and so is what they build to.
 build_rust() {
-  RUSTC=$rustc RUSTC_WRAPPER=$here/rustc-reproducible.sh VNET_ROOT=$root CARGO_TARGET_DIR=$cargo_target \
+  CARGO_INCREMENTAL=0 RUSTC=$rustc RUSTC_WRAPPER=$here/rustc-reproducible.sh VNET_ROOT=$root CARGO_TARGET_DIR=$cargo_target \
     env -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS ${build_std:+RUSTC_BOOTSTRAP=1} \
     cargo build --quiet --manifest-path "$here/Cargo.toml" --release --target "$target" "${build_std[@]}" --package "$1"
   cp "$cargo_target/$target/release/$1.wasm" "$2"
