@@ -183,7 +183,9 @@ def command_line(arguments: list[str]) -> None:
     try:
         # Until it says something, that it is at work is all there is to be seen.
         with _progress.waiting(shown) as tick:
-            while not select.select([process.stdout], [], [], _progress.TICK)[0]:
+            said = select.poll()
+            said.register(process.stdout, select.POLLIN)
+            while not said.poll(1000 * _progress.TICK):
                 tick()
         echo(process.stdout)
         status = process.wait()

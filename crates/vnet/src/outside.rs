@@ -1,12 +1,12 @@
 //! Captures that another process of the same user asks for: it gives the end of a pipe, and the connection says when it ends.
 
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{FileType, fstat};
+use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 use serde::{Deserialize, Serialize};
 use vnet_sys::seqpacket;
@@ -89,7 +89,7 @@ impl Outside {
             .name("vnet-outside".into())
             .spawn(move || {
                 let recording = match (fds.pop(), fds.len()) {
-                    (Some(pipe), 0) if is_pipe(&pipe) => begin(&request, pipe),
+                    (Some(pipe), 0) if is_pipe(&pipe) => own(&pipe).and_then(|pipe| begin(&request, pipe)),
                     _ => Err(Error::Invalid {
                         what: "a capture is written to one pipe".into(),
                         hint: None,
@@ -114,8 +114,34 @@ impl Outside {
     }
 }
 
+/// Answers what did not come whole.
+pub(crate) fn refuse(caller: &OwnedFd, lacks_fd: bool) -> io::Result<()> {
+    let error = if lacks_fd {
+        Error::System {
+            what: "the owner of the lab can open no more files than `ulimit -n` allows".into(),
+            errno: None,
+            hint: Some("raise it before the owner starts".into()),
+        }
+    } else {
+        Error::Invalid {
+            what: "the filter is too long".into(),
+            hint: Some("give one of at most 50,000 characters".into()),
+        }
+    };
+    let text = serde_json::to_vec(&Err::<(), _>(Refusal::of(&error)))?;
+    seqpacket::send(caller.as_fd(), &[IoSlice::new(&text)], &[])
+}
+
 fn is_pipe(fd: &OwnedFd) -> bool {
     fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
+}
+
+/// Opens a pipe once more: whether that description blocks is nobody else's to say.
+fn own(pipe: &OwnedFd) -> Result<OwnedFd, Error> {
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());
+    open(path, flags, Mode::empty())
+        .map_err(|errno| Error::io("cannot open the pipe of a capture", &errno.into()))
 }
 
 /// Returns when the caller has gone or says so, or the capture has ended by itself.

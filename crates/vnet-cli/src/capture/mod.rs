@@ -19,7 +19,7 @@ pub(crate) use blocks::{Blocks, Kind};
 pub(crate) use classic::Classic;
 pub(crate) use files::Files;
 pub(crate) use lines::Lines;
-pub(crate) use pump::{Ended, Pump};
+pub(crate) use pump::{Ended, PATIENCE, Pump};
 
 /// Where a capture goes, block by block.
 pub(crate) trait Sink {

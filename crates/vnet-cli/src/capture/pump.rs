@@ -16,8 +16,8 @@ use crate::signals::Signals;
 const CHUNK: usize = 256 << 10;
 /// Bytes that a pipe which is writable at all takes without blocking (PIPE_BUF).
 const PIPE_BUF: usize = 4096;
-/// How long the owner may take to end the capture, and a reader to take what is left.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long the owner may be silent while it ends the capture, and a reader while it takes what is left.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How a capture came to its end.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub(crate) enum Ended {
     Asked,
     /// The lab has ended.
     Lab,
+    /// It was asked to end, and the owner did not answer any more.
+    Silent,
     /// Somebody did not wait for the end any more: the signal's exit code.
     Left(i32),
 }
@@ -43,7 +45,7 @@ pub(crate) struct Pump<'a> {
     pub captured: u64,
     /// Frames that the recorder lost, once it has said so.
     pub dropped: Option<u64>,
-    /// When and by what it was asked to end.
+    /// By what it was asked to end, and since when nothing has come or gone.
     pub asked: Option<(Instant, i32)>,
 }
 
@@ -81,8 +83,15 @@ impl Pump<'_> {
                 return Ok(self.ended());
             }
             if self.asked.is_some_and(|(since, _)| since.elapsed() > PATIENCE) {
-                return Ok(Ended::Asked);
+                return Ok(Ended::Silent);
             }
+        }
+    }
+
+    /// Takes note that something has come or gone.
+    fn moved(&mut self) {
+        if let Some((since, _)) = &mut self.asked {
+            *since = Instant::now();
         }
     }
 
@@ -114,6 +123,7 @@ impl Pump<'_> {
             Ok(0) => Some(true),
             Ok(count) => {
                 held.push(&chunk[..count]);
+                self.moved();
                 None
             }
             Err(Errno::AGAIN) => Some(false),
@@ -165,7 +175,10 @@ impl Pump<'_> {
                 continue;
             }
             match rustix::io::write(&stdout, &rest[..rest.len().min(PIPE_BUF)]) {
-                Ok(count) => rest = &rest[count..],
+                Ok(count) => {
+                    rest = &rest[count..];
+                    self.moved();
+                }
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 Err(errno) => return Err(Failure::Output(errno.into())),
             }

@@ -9,7 +9,7 @@ use clap::Args;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use vnet::{CaptureRequest, NumbersEntry, Rotate};
 
-use crate::capture::{Classic, Ended, Files, Lines, Pump, Raw, Sink};
+use crate::capture::{Classic, Ended, Files, Lines, PATIENCE, Pump, Raw, Sink};
 use crate::failure::Failure;
 use crate::labs;
 use crate::output;
@@ -82,7 +82,7 @@ pub(crate) fn run(options: &Options) -> Result<i32, Failure> {
     let sink: Box<dyn Sink> = match to {
         None => Box::new(Lines::default()),
         Some(path) if is_stdout(path) => Box::new(Raw),
-        Some(path) if is_classic(path) => Box::new(Classic::create(path)?),
+        Some(path) if is_classic(path) => Box::new(Classic::new(path)),
         Some(path) => Box::new(Files::create(
             path,
             options.rotate,
@@ -117,6 +117,11 @@ pub(crate) fn run(options: &Options) -> Result<i32, Failure> {
         Ended::Left(code) => Ok(code),
         // A signal is the way such a command ends.
         Ended::Asked | Ended::Lab => Ok(0),
+        Ended::Silent => Err(Failure::Vnet(vnet::Error::Timeout {
+            what: format!("lab {name} does not end the capture, which lacks what came last"),
+            after: PATIENCE,
+            partial: None,
+        })),
     }
 }
 

@@ -23,6 +23,9 @@ const LARGE_CHUNK: usize = 64 << 10;
 /// How long a reader may take nothing once the recording is to end.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long a reader, however slow, may take for the rest then; whoever ends the recording waits for it.
+const REST: Duration = Duration::from_secs(5);
+
 /// A file or stream that counts what it is given.
 pub(crate) struct Out {
     to: To,
@@ -37,6 +40,8 @@ enum To {
         held: Vec<u8>,
         /// Bytes of one write.
         chunk: usize,
+        /// When it was first seen that the recording is to end.
+        ends: Option<Instant>,
     },
 }
 
@@ -54,7 +59,13 @@ impl Out {
         let never_blocks = fcntl_getfl(&fd).is_ok_and(|flags| flags.contains(OFlags::NONBLOCK));
         let chunk = if never_blocks { LARGE_CHUNK } else { CHUNK };
         Self {
-            to: To::Stream { fd, hub, held, chunk },
+            to: To::Stream {
+                fd,
+                hub,
+                held,
+                chunk,
+                ends: None,
+            },
             bytes: 0,
         }
     }
@@ -73,10 +84,16 @@ impl Write for Out {
         self.bytes += bytes.len() as u64;
         match &mut self.to {
             To::File(file) => file.write_all(bytes)?,
-            To::Stream { fd, hub, held, chunk } => {
+            To::Stream {
+                fd,
+                hub,
+                held,
+                chunk,
+                ends,
+            } => {
                 held.extend_from_slice(bytes);
                 if held.len() >= BUFFER {
-                    send(fd, hub, held, *chunk)?;
+                    send(fd, hub, held, *chunk, ends)?;
                 }
             }
         }
@@ -86,13 +103,26 @@ impl Write for Out {
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.to {
             To::File(file) => file.flush(),
-            To::Stream { fd, hub, held, chunk } => send(fd, hub, held, *chunk),
+            To::Stream {
+                fd,
+                hub,
+                held,
+                chunk,
+                ends,
+            } => send(fd, hub, held, *chunk, ends),
         }
     }
 }
 
-/// Writes all, as fast as the reader takes it; a recording that is to end waits for a stalled one no longer than [`PATIENCE`].
-fn send(fd: &OwnedFd, hub: &Hub, held: &mut Vec<u8>, chunk: usize) -> io::Result<()> {
+/// Writes all, as fast as the reader takes it; a recording that is to end waits for a stalled one no longer than [`PATIENCE`], and
+/// for a slow one no longer than [`REST`].
+fn send(
+    fd: &OwnedFd,
+    hub: &Hub,
+    held: &mut Vec<u8>,
+    chunk: usize,
+    ends: &mut Option<Instant>,
+) -> io::Result<()> {
     let mut rest = &held[..];
     let mut moved = Instant::now();
     let tick = Timespec {
@@ -100,15 +130,16 @@ fn send(fd: &OwnedFd, hub: &Hub, held: &mut Vec<u8>, chunk: usize) -> io::Result
         tv_nsec: 100_000_000,
     };
     while !rest.is_empty() {
+        if hub.is_stopped() {
+            let since = ends.get_or_insert_with(Instant::now);
+            if moved.elapsed() > PATIENCE || since.elapsed() > REST {
+                held.clear();
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
         let mut ready = [PollFd::new(fd, PollFlags::OUT)];
         match poll(&mut ready, Some(&tick)) {
-            Ok(0) | Err(rustix::io::Errno::INTR) => {
-                if hub.is_stopped() && moved.elapsed() > PATIENCE {
-                    held.clear();
-                    return Err(io::ErrorKind::TimedOut.into());
-                }
-                continue;
-            }
+            Ok(0) | Err(rustix::io::Errno::INTR) => continue,
             Ok(_) => {}
             Err(errno) => return Err(errno.into()),
         }

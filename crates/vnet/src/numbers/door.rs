@@ -22,7 +22,7 @@ use vnet_sys::seqpacket;
 use super::row::Row;
 use crate::error::Error;
 use crate::network::Cancel;
-use crate::outside::{CaptureRequest, Outside, Tapping};
+use crate::outside::{self, CaptureRequest, Outside, Tapping};
 
 /// What a name in the abstract namespace begins with.
 const PREFIX: &str = "vnet-owner";
@@ -121,6 +121,9 @@ fn answer(caller: OwnedFd, sample: &Sample, outside: &Outside) -> io::Result<()>
     set_socket_timeout(&caller, Timeout::Recv, Some(PATIENCE))?;
     let mut packet = vec![0; CHUNK];
     let received = seqpacket::recv(caller.as_fd(), &mut packet, true)?;
+    if received.cut || received.lost_fds {
+        return outside::refuse(&caller, received.lost_fds);
+    }
     match serde_json::from_slice(&packet[..received.len]).map_err(io::Error::other)? {
         Ask::Numbers => tell(&caller, sample),
         Ask::Capture(request) => outside.capture(caller, request, received.fds),
