@@ -114,6 +114,12 @@ class Live(Shown):
         if self._widget is not None and not self._widget.ended:
             self._widget.ended = True
 
+    def _fail(self, error: Exception) -> None:
+        """Keeps what ended the view as its note."""
+        self._note = f"The view has ended: {type(error).__name__}: {error}"
+        with contextlib.suppress(Exception):
+            self._widget.layout_ = {**self._widget.layout_, "note": self._note}
+
     def _keep(self, network: Network) -> None:
         """Begins to keep packets; the view goes without where that cannot be."""
         try:
@@ -124,8 +130,8 @@ class Live(Shown):
     def _survey(self, network: Network) -> None:
         """Looks where the places are that see packets."""
         self._plan = plan(network)
-        ports = {name for name, _, _, is_port in self._plan.places if is_port}
-        self._seen = {name: f"{node}:{at}" for name, node, at, _ in self._plan.places if name not in ports}
+        ports = {name for name, _, _, is_port, _ in self._plan.places if is_port}
+        self._seen = {name: f"{node}:{at}" for name, node, at, _, _ in self._plan.places if name not in ports}
 
     def _tick(self, last: _Sample | None) -> _Sample | None:
         """Sends what has passed since ``last``; returns None when the network has ended."""
@@ -142,7 +148,12 @@ class Live(Shown):
             with contextlib.suppress(Error):
                 self._survey(network)
         del network
-        self._widget.send({"tick": self._sent}, buffers=[now.packed(last) + self._packets()])
+        message = now.packed(last) + self._packets()
+        try:
+            self._widget.send({"tick": self._sent}, buffers=[message])
+        except Exception:
+            # The page or the kernel has gone.
+            return None
         # ipykernel hands what comes back to the shell that sent last, which would be the one that a cell blocks. Without this
         # note of its own it does as the front end asks: JupyterLab has clicks answered by a subshell.
         vars(self._widget.comm).pop("_reply_subshell_id", None)
@@ -277,13 +288,17 @@ def _run(live: weakref.ref[Live]) -> None:
         shown = live()
         if shown is None or shown._stopped.is_set():
             return
-        # A message that cannot be sent, such as at the end of the kernel, is the last one.
-        with contextlib.suppress(Exception):
+        try:
             last = shown._tick(last)
-            if last is None:
-                shown._stopped.set()
+        except Exception as error:
+            last = None
+            shown._fail(error)
+        if last is None:
+            shown._stopped.set()
+            # A page or kernel that has gone is told nothing any more.
+            with contextlib.suppress(Exception):
                 shown._end()
-                return
+            return
         stopped, every = shown._stopped, shown._every
         del shown
         due = max(due + every, time.monotonic())

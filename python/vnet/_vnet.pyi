@@ -128,14 +128,14 @@ class Packets:
         self,
         filter: str,
         nodes: list[tuple[str, list[str], list[str]]],
-        places: list[tuple[str, str, str, bool]],
+        places: list[tuple[str, str, str, bool, str]],
         links: list[tuple[str, str, str]],
     ) -> list[dict[str, Any]]: ...
     def walk_of(
         self,
         at: int,
         nodes: list[tuple[str, list[str], list[str]]],
-        places: list[tuple[str, str, str, bool]],
+        places: list[tuple[str, str, str, bool, str]],
         links: list[tuple[str, str, str]],
     ) -> dict[str, Any] | None: ...
 

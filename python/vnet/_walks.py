@@ -32,31 +32,32 @@ class Plan(NamedTuple):
     """Where a capture's interfaces stand in a network.
 
     ``nodes`` are names with their addresses and Ethernet addresses; ``places`` an interface's name in captures, its node, its
-    name there, and whether it is a switch's port; ``links`` a link's name and the places at its ends.
+    name there, whether it is a switch's port, and its Ethernet address, empty where none is known; ``links`` a link's name and
+    the places at its ends.
     """
 
     nodes: list[tuple[str, list[str], list[str]]]
-    places: list[tuple[str, str, str, bool]]
+    places: list[tuple[str, str, str, bool, str]]
     links: list[tuple[str, str, str]]
 
 
 def plan(network: Network) -> Plan:
     """Return where a capture's interfaces stand."""
     switches = set(network.switches.names)
-    places: dict[str, tuple[str, str, str, bool]] = {}
+    places: dict[str, tuple[str, str, str, bool, str]] = {}
     links = []
     for link in network.stats().links.values():
         ends = []
         for end in (link.a, link.b):
             node, interface = end.split(":", 1)
             name = f"{node}-{interface}"
-            places[name] = (name, node, interface, node in switches)
+            places[name] = (name, node, interface, node in switches, "")
             ends.append(name)
         links.append((link.name, ends[0], ends[1]))
     for host in [*network.hosts, *network.routers]:
         for one in host.interfaces:
             name = f"{host.name}-{one.name}"
-            places.setdefault(name, (name, host.name, one.name, False))
+            places[name] = (name, host.name, one.name, False, one.mac)
     return Plan(nodes_of(network), list(places.values()), links)
 
 

@@ -151,8 +151,8 @@ impl Packets {
     }
 }
 
-/// Name, node and interface of a place, and whether it is a port.
-type PlaceArg = (String, String, String, bool);
+/// Name, node and interface of a place, whether it is a port, and its Ethernet address, empty where it is not known.
+type PlaceArg = (String, String, String, bool, String);
 
 /// Name of a link, and the places at its ends.
 type LinkArg = (String, String, String);
@@ -165,11 +165,12 @@ fn plan(nodes: &[NodeArg], places: Vec<PlaceArg>, links: Vec<LinkArg>) -> WalkPl
             .map(move |address| (*address, node.clone()))
             .collect::<Vec<_>>()
     };
-    let place = |(name, node, interface, is_port)| WalkPlace {
+    let place = |(name, node, interface, is_port, lladdr): PlaceArg| WalkPlace {
         name,
         node,
         interface,
         is_port,
+        lladdr: lladdr.parse().ok(),
     };
     WalkPlan {
         addresses: nodes.iter().flat_map(of).collect(),

@@ -102,7 +102,7 @@ fn header_len(frame: &[u8], flow: &Flow) -> usize {
 }
 
 /// Returns where the packet ended before it was cut.
-fn end(record: &Sighting, flow: &Flow) -> usize {
+pub(super) fn end(record: &Sighting, flow: &Flow) -> usize {
     let field = |at| usize::from(get_u16(&record.frame, flow.ip_at + at));
     let (len, header) = match flow.src {
         IpAddr::V4(_) => (field(2), 0),

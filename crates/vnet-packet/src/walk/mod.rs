@@ -10,6 +10,7 @@
 //!
 //! A [`Walk`] is a tree, since a switch floods and a line duplicates: each [`Hop`] names the one before it.
 
+mod answer;
 mod comment;
 mod fields;
 mod join;
@@ -143,8 +144,10 @@ pub fn walk_of(records: &[Sighting], plan: &Plan, at: usize) -> Option<Walk> {
 }
 
 fn chosen(records: &[Sighting], plan: &Plan, is_wanted: impl Fn(&[usize]) -> bool) -> Vec<Walk> {
-    let answers = outcome::answers(records, plan);
-    join::journeys(records, plan)
+    let journeys = join::journeys(records, plan);
+    let all = journeys.iter().map(|journey| &journey.records[..]);
+    let answers = answer::Answers::of(records, all, plan);
+    journeys
         .iter()
         .filter(|journey| is_wanted(&journey.records))
         .map(|journey| {

@@ -5,11 +5,11 @@ use std::format;
 use std::string::String;
 use std::vec::Vec;
 
+use super::answer::Answers;
 use super::join::Journey;
 use super::plan::Plan;
 use super::{Hop, Kind, Sighting, Walk};
 use crate::bytes::get_u16;
-use crate::pcap::Direction;
 use crate::wire::{Arp, Ethernet, icmpv6_type};
 use crate::{Flow, Layer, checksum};
 
@@ -35,7 +35,7 @@ struct Facts<'f> {
     hops: &'f [Hop],
     journey: &'f [usize],
     records: &'f [Sighting],
-    answers: &'f [usize],
+    answers: &'f Answers,
     plan: &'f Plan,
 }
 
@@ -44,7 +44,7 @@ pub(super) fn walk(
     hops: Vec<Hop>,
     journey: &Journey,
     records: &[Sighting],
-    answers: &[usize],
+    answers: &Answers,
     plan: &Plan,
 ) -> Walk {
     let facts = Facts {
@@ -117,19 +117,32 @@ impl Facts<'_> {
         let hop = &self.hops[at];
         let (node, record, plan) = (hop.node.as_str(), &self.records[hop.after], self.plan);
         let flow = Flow::parse(&record.frame, record.layer);
-        let group = record.layer == Layer::L2
-            && Ethernet::new_checked(&record.frame[..]).is_ok_and(|ethernet| ethernet.dst().is_multicast());
+        let to = Ethernet::new_checked(&record.frame[..])
+            .ok()
+            .map(|ethernet| ethernet.dst());
+        let to = to.filter(|_| record.layer == Layer::L2);
+        let group = to.is_some_and(|to| to.is_multicast());
         let sought = sought(record);
         let own = match (sought, flow) {
             (Some(sought), _) => plan.owns(node, sought),
             (None, Some(flow)) => plan.owns(node, flow.dst) || (group && plan.owner_of(flow.dst).is_none()),
             (None, None) => true,
         };
-        if let Some(damage) = self.damage(at) {
-            end.text = format!("dropped by {node}'s kernel: its checksum is wrong ({damage})");
+        if to.is_some_and(|to| !group && !plan.takes(&record.interface, to)) {
+            end.rank = Rank::Ignored;
+            end.text = format!("ignored by {node}: it is for another Ethernet address");
             return end;
         }
-        let answer = flow.and_then(|flow| self.answer(node, &flow, record));
+        if let Some((damage, is_wrong)) = self.damage(at) {
+            end.text = match is_wrong {
+                true => format!("dropped by {node}'s kernel: its checksum is wrong ({damage})"),
+                false => format!(
+                    "unknown: {node} got it, but {damage}, and the capture cut it before its checksum could be told"
+                ),
+            };
+            return end;
+        }
+        let answer = self.answer(node);
         if own {
             end.rank = Rank::Delivered;
             end.text = match answer {
@@ -150,8 +163,9 @@ impl Facts<'_> {
         end
     }
 
-    /// Says where a packet's bits were flipped, where that is why its checksum is wrong.
-    fn damage(&self, at: usize) -> Option<String> {
+    /// Says where a packet's bits were flipped, and whether its checksum is wrong for it; `None` where it is right, `false` where
+    /// too little of the packet is there to tell.
+    fn damage(&self, at: usize) -> Option<(String, bool)> {
         let record = &self.records[self.hops[at].after];
         let way = core::iter::successors(Some(at), |&at| self.hops[at].parent);
         let hop = way
@@ -159,24 +173,14 @@ impl Facts<'_> {
             .find(|hop| hop.comment.contains("corrupted bit "))?;
         let mut right = record.frame.clone();
         checksum::fix(&mut right, record.layer);
-        let is_wrong = !record.is_cut() && right != record.frame;
-        is_wrong.then(|| format!("link {} {} corrupted it", hop.link, hop.stage))
+        let is_known = !record.is_cut();
+        (!is_known || right != record.frame)
+            .then(|| (format!("link {} {} corrupted it", hop.link, hop.stage), is_known))
     }
 
     /// Returns what a node's kernel answered to a packet: an ICMP error about it, or TCP's refusal.
-    fn answer(&self, node: &str, flow: &Flow, got: &Sighting) -> Option<String> {
-        let later = self.answers.iter().filter(|&&at| {
-            let answer = &self.records[at];
-            let is_own = || {
-                self.plan
-                    .place(&answer.interface)
-                    .is_some_and(|place| place.node == node)
-            };
-            answer.ts_ns >= got.ts_ns && !self.journey.contains(&at) && is_own()
-        });
-        later
-            .map(|&at| &self.records[at])
-            .find_map(|answer| said_of(flow, got, answer))
+    fn answer(&self, node: &str) -> Option<String> {
+        self.journey.iter().find_map(|&at| self.answers.to(at, node))
     }
 }
 
@@ -227,65 +231,4 @@ fn sought(record: &Sighting) -> Option<IpAddr> {
     let arp = Arp::new_checked(record.frame.get(14..)?).ok()?;
     let is_arp = record.layer == Layer::L2 && get_u16(&record.frame, 12) == 0x0806;
     is_arp.then(|| arp.target_ip().into())
-}
-
-/// Returns the records of what kernels sent that may answer a packet: ICMP errors and TCP resets.
-pub(super) fn answers(records: &[Sighting], plan: &Plan) -> Vec<usize> {
-    let may_answer = |record: &Sighting| {
-        let flow = Flow::parse(&record.frame, record.layer);
-        let is_answer = |flow: Flow| {
-            flow.quoted(&record.frame).is_some()
-                || flow
-                    .tcp_flags(&record.frame)
-                    .is_some_and(|flags| flags & TCP_RESET != 0)
-        };
-        record.direction == Some(Direction::Outbound)
-            && flow.is_some_and(is_answer)
-            && plan.place(&record.interface).is_some_and(|place| !place.is_port)
-    };
-    (0..records.len())
-        .filter(|&at| may_answer(&records[at]))
-        .collect()
-}
-
-const TCP_SYN: u8 = 2;
-const TCP_RESET: u8 = 4;
-const TCP_ACK: u8 = 16;
-
-/// Says what an answer says, where it is about this packet.
-fn said_of(flow: &Flow, got: &Sighting, answer: &Sighting) -> Option<String> {
-    let reply = Flow::parse(&answer.frame, answer.layer)?;
-    if let Some(quoted) = reply.quoted(&answer.frame) {
-        let about = quoted.src == flow.src
-            && quoted.dst == flow.dst
-            && quoted.protocol == flow.protocol
-            && quoted.ports == flow.ports
-            && (quoted.id == flow.id || !flow.src.is_ipv4());
-        let (kind, code) = reply.icmp(&answer.frame)?;
-        return about.then(|| format!("which answered {}", error_name(reply.src.is_ipv4(), kind, code)));
-    }
-    let opens = flow.tcp_flags(&got.frame)? & (TCP_SYN | TCP_ACK) == TCP_SYN;
-    let refused = reply.tcp_flags(&answer.frame)? & TCP_RESET != 0
-        && reply.src == flow.dst
-        && reply.dst == flow.src
-        && reply.ports == flow.ports.map(|(src, dst)| (dst, src));
-    (opens && refused).then(|| "which refused the connection (TCP reset)".into())
-}
-
-fn error_name(v4: bool, kind: u8, code: u8) -> String {
-    let name = match (v4, kind, code) {
-        (true, 3, 0) => "ICMP network unreachable: no route",
-        (true, 3, 1) => "ICMP host unreachable: no neighbour answered, or no route",
-        (true, 3, 2) => "ICMP protocol unreachable",
-        (true, 3, 3) | (false, 1, 4) => "ICMP port unreachable: no socket listens",
-        (true, 3, 4) | (false, 2, _) => "ICMP packet too big for the next link",
-        (true, 3, 9 | 10 | 13) | (false, 1, 1) => "ICMP administratively prohibited: a filter refused it",
-        (true, 11, 0) | (false, 3, 0) => "ICMP time exceeded: its TTL ran out",
-        (true, 11, 1) | (false, 3, 1) => "ICMP reassembly time exceeded",
-        (true, 5, _) => "ICMP redirect",
-        (false, 1, 0) => "ICMPv6 no route",
-        (false, 1, 3) => "ICMPv6 address unreachable: no neighbour answered",
-        _ => return format!("ICMP type {kind} code {code}"),
-    };
-    name.into()
 }

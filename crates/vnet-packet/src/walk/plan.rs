@@ -4,6 +4,8 @@ use core::net::IpAddr;
 use std::string::String;
 use std::vec::Vec;
 
+use crate::wire::MacAddr;
+
 /// An interface of a node, or a port of a switch.
 #[derive(Clone, Debug)]
 pub struct Place {
@@ -15,6 +17,8 @@ pub struct Place {
     pub interface: String,
     /// It is a port of a switch.
     pub is_port: bool,
+    /// Its Ethernet address, where it is known.
+    pub lladdr: Option<MacAddr>,
 }
 
 /// What joins two places.
@@ -78,6 +82,24 @@ impl Plan {
 
     pub(super) fn has_node(&self, name: &str) -> bool {
         self.places.iter().any(|place| place.node == name)
+    }
+
+    /// Says whether an interface's kernel takes what is for an Ethernet address: its own, or one of those that the node made itself
+    /// and that no link ends at, such as a bridge or a macvlan.
+    pub(super) fn takes(&self, interface: &str, to: MacAddr) -> bool {
+        let Some((place, own)) = self
+            .place(interface)
+            .and_then(|place| Some((place, place.lladdr?)))
+        else {
+            return true;
+        };
+        let made = |other: &&Place| other.node == place.node && self.link_of(&other.name).is_none();
+        own == to
+            || self
+                .places
+                .iter()
+                .filter(made)
+                .any(|other| other.lladdr == Some(to))
     }
 
     /// Returns the place at the other end of its link.

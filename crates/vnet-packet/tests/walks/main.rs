@@ -1,6 +1,7 @@
 //! Walks put together from records made by hand, as a capture of a network with stages has them.
 
 mod alike;
+mod answers;
 
 use std::net::IpAddr;
 use vnet_packet::Layer;
@@ -15,6 +16,7 @@ fn plan() -> Plan {
         node: node.into(),
         interface: interface.into(),
         is_port: interface.starts_with("port"),
+        lladdr: None,
     };
     let link = |name: &str, a: &str, b: &str| Link {
         name: name.into(),
