@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -35,6 +36,8 @@ _PACKETS_A_TICK = 20
 _RECORDS, _OCTETS = 20_000, 8 << 20
 # A walk that begins within so many seconds behind the oldest record may have begun before it.
 _LONGEST = 2.0
+# How often it is remembered that records went missing.
+_LOSSES = 1000
 
 
 class Live(Shown):
@@ -62,6 +65,8 @@ class Live(Shown):
         self._thread: threading.Thread | None = None
         self._recent: _vnet.Recent | None = None
         self._next = 0
+        # When records were seen missing, and how many were by then.
+        self._losses: deque[tuple[float, int]] = deque([(0.0, 0)], _LOSSES)
         self._plan = Plan([], [], [])
         self._seen: dict[str, str] = {}
         self._note = ""
@@ -164,6 +169,7 @@ class Live(Shown):
         """Return each packet since the last call: number and time as doubles, size, and two texts behind their lengths."""
         if self._recent is None:
             return b""
+        self._count_lost()
         seen = self._seen
         found, self._next = self._recent.last(self._next, _PACKETS_A_TICK, set(seen))
         parts = []
@@ -172,6 +178,21 @@ class Live(Shown):
             summary = about.encode(errors="replace")[:300]
             parts.append(struct.pack("<ddIHH", number, time_ns / 1e9, size, len(place), len(summary)) + place + summary)
         return b"".join(parts)
+
+    def _count_lost(self) -> None:
+        lost = self._recent.lost() if self._recent is not None else 0
+        if lost > self._losses[-1][1]:
+            self._losses.append((time.time(), lost))
+
+    def _lost_about(self, timestamp: float) -> int:
+        """Return how many records were lost while a packet of that time may have been on its way."""
+        self._count_lost()
+        losses = list(self._losses)
+        before, after = (
+            max((lost for at, lost in losses if at <= end), default=losses[0][1])
+            for end in (timestamp - _LONGEST, timestamp + _LONGEST + self._every)
+        )
+        return after - before
 
     def _asked(self, content: Mapping[str, Any]) -> None:
         """Answers a click on a packet."""
@@ -189,7 +210,7 @@ class Live(Shown):
                 self._survey(network)
         html, walk, note = _page(packets.frame(at)), "", ""
         if (data := packets.walk_of(at, *self._plan)) is not None:
-            found = Walk._of(packets, data)
+            found = Walk._of(packets, data, lost=self._lost_about(packets.frame(at).timestamp))
             walk = _page(found)
             # Records are numbered without a gap.
             forgotten = number > at and found.frame.timestamp - packets.frame(0).timestamp < _LONGEST

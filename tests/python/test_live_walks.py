@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import socket
 import struct
+import time
 from typing import Any
 
 import pytest
@@ -78,6 +79,18 @@ def test_a_click_shows_the_walk_of_a_packet_for_as_long_as_it_is_kept(
         live._asked({"decode": widget.row("10.0.0.2.53")})
         said = 'dropped on link h1-s1 by acl: rule_0 "deny udp dport 53" (reason 16)'
         assert said in html.unescape(widget.answers[-1]["walk"]), widget.answers[-1]["walk"]
+        # What a kernel keeps and what it may only seem to keep, as records are missing.
+        h1.run(f"ip neigh add 10.0.0.9 lladdr {h2.mac} dev eth0", check=True)
+        with h1.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.sendto(b"nobody", ("10.0.0.9", 54))
+        until(lambda: widget.row("h2:eth0 got IP 10.0.0.1") and widget.row("10.0.0.9.54") is not None, "it is seen")
+        live._asked({"decode": widget.row("10.0.0.9.54")})
+        assert "kernel dropped it or keeps it" in html.unescape(widget.answers[-1]["walk"]), widget.answers[-1]["walk"]
+        live._losses.append((time.time() - 3600, 100))
+        assert live._lost_about(time.time()) == 0
+        live._losses.append((time.time(), 230))
+        live._asked({"decode": widget.row("10.0.0.9.54")})
+        assert "the capture lost 130 records" in widget.answers[-1]["walk"], widget.answers[-1]["walk"]
         # More than is kept: the first ones are forgotten.
         assert h1.ping(h2, count=60, interval=0.005)
         until(lambda: live._recent is not None and live._recent.packets(number or 0) is None, "it is forgotten")
@@ -94,3 +107,17 @@ def test_a_click_shows_the_walk_of_a_packet_for_as_long_as_it_is_kept(
         assert widget.answers[-1]["walk"]
         live.stop()
     assert widget.ended
+
+
+def test_an_error_ends_the_view_and_is_its_note(widget: Widget, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("a bug")
+
+    with vnet.Network() as net:
+        net.link(net.host("h1"), net.host("h2"))
+        live = net.live(every=0.05)
+        until(lambda: live.ticks > 0, "a tick")
+        monkeypatch.setattr(live, "_packets", broken)
+        until(lambda: not live.running, "it has ended")
+        until(lambda: widget.ended, "the page is told")
+        assert widget.layout_["note"] == "The view has ended: ValueError: a bug"

@@ -221,6 +221,11 @@ impl Recent {
         found.map(|(packets, at)| (Packets(packets), at))
     }
 
+    /// Returns how many frames the engine had no room for so far.
+    fn lost(&self, py: Python<'_>) -> u64 {
+        py.detach(|| self.0.lost())
+    }
+
     fn stop(&self, py: Python<'_>) -> PyResult<()> {
         py.detach(|| self.0.stop()).or_raise()
     }

@@ -97,6 +97,12 @@ impl Recent {
         Some((Packets::of(sightings.collect()), at))
     }
 
+    /// Returns how many frames the engine had no room for so far.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.recording.lost()
+    }
+
     /// Ends it; what is kept stays. Doing it again does nothing.
     ///
     /// # Errors

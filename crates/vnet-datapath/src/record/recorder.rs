@@ -245,6 +245,17 @@ impl Recorder {
         self.hub.wake();
     }
 
+    /// Returns how many frames the engine had no room for so far; what the kernel had none for is known at the end alone.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.hub
+            .interfaces()
+            .list
+            .iter()
+            .map(|interface| interface.lost)
+            .sum()
+    }
+
     /// Tells whether the recording has ended, also by itself.
     #[must_use]
     pub fn is_over(&self) -> bool {

@@ -113,6 +113,12 @@ impl Recording {
         &self.path
     }
 
+    /// Returns how many frames the engine had no room for so far.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.capture.recorder.lost()
+    }
+
     /// Tells whether it has ended, also by itself.
     #[must_use]
     pub fn is_over(&self) -> bool {
