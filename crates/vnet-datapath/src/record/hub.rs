@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use crate::ring::FrameReceiver;
 /// Most interfaces of one file.
 const MOST: usize = 1 << 15;
 
-/// What the sources and the writer of a recording share; no lock of it is taken for a frame that is not lost.
+/// What the sources and the writer of a recording share; no lock of it is taken for a frame that is not lost,
+/// and none is held while anything is written.
 pub(crate) struct Hub {
     pub ready: OwnedFd,
     pub stop: AtomicBool,
@@ -27,7 +28,17 @@ pub(crate) struct Hub {
     /// Somebody reads along, and would rather have a frame soon than in order with those of a source that is late.
     pub is_live: bool,
     window_ms: AtomicU64,
+    /// Bytes of the queues of all sources.
+    queued: AtomicUsize,
 }
+
+/// Bytes that may wait for the writer in the queues of all sources, where there are few; and the least of one, which has room for
+/// any frame.
+const QUEUES: usize = 64 << 20;
+const QUEUE_LEAST: usize = 256 << 10;
+
+/// The first of these where the last frames are kept in memory.
+const SMALL_QUEUES: usize = 8 << 20;
 
 /// How long frames of a file wait for older ones of other sources; whoever reads along does not wait as long.
 const WINDOW_MS: u64 = 40;
@@ -73,7 +84,22 @@ impl Hub {
             is_single,
             is_live,
             window_ms: AtomicU64::new(if is_live { LIVE_WINDOW_MS } else { WINDOW_MS }),
+            queued: AtomicUsize::new(0),
         }
+    }
+
+    /// Grants the queue of a source: of what is left a quarter, so that the first have the most.
+    pub(crate) fn grant_queue(&self, is_memory: bool) -> usize {
+        let all = if is_memory { SMALL_QUEUES } else { QUEUES };
+        let left = all.saturating_sub(self.queued.load(Ordering::Relaxed));
+        let bytes = (left / 4).max(QUEUE_LEAST);
+        self.queued.fetch_add(bytes, Ordering::Relaxed);
+        bytes
+    }
+
+    /// Takes a queue back.
+    pub(crate) fn return_queue(&self, bytes: usize) {
+        self.queued.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// How long frames wait for older ones of other sources.

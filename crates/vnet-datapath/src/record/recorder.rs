@@ -14,7 +14,7 @@ use vnet_sys::{PacketRing, RingOptions, Shown};
 use super::hub::Hub;
 use super::options::{Output, RecordOptions, Recorded};
 use super::sheet::Sheet;
-use super::source::{QUEUE, SMALL_QUEUE, Source};
+use super::source::Source;
 use super::tap::{Finder, Tap, View};
 use super::writer::Scribe;
 use crate::capture::refuse;
@@ -226,7 +226,7 @@ impl Recorder {
     }
 
     pub(crate) fn source(&self) -> Source {
-        Source::new(&self.hub, if self.is_memory { SMALL_QUEUE } else { QUEUE })
+        Source::new(&self.hub, self.is_memory)
     }
 
     pub(crate) fn interface(&self, name: &str, description: &str, layer: Layer) -> Result<u16, EngineError> {

@@ -239,18 +239,21 @@ impl Sheet {
 
     /// Says which interfaces there are, to the file at hand.
     fn describe(&mut self) -> Result<(), CaptureError> {
-        let hub = Arc::clone(&self.hub);
-        let interfaces = hub.interfaces();
         let snaplen = self.options.snaplen.unwrap_or(SNAPLEN);
-        match (self.blank.take(), interfaces.list.first()) {
-            (Some(blank), _) if !hub.is_single => self.out = Some(Writer::section(blank, snaplen)?),
+        // Sources must not wait for what is written to.
+        let fresh = {
+            let interfaces = self.hub.interfaces();
+            interfaces.list.get(self.known..).unwrap_or_default().to_vec()
+        };
+        match (self.blank.take(), fresh.first()) {
+            (Some(blank), _) if !self.hub.is_single => self.out = Some(Writer::section(blank, snaplen)?),
             (Some(blank), Some(first)) => {
                 self.out = Some(Writer::pcap(blank, linktype(first.layer), snaplen)?);
             }
             // A pcap file begins with what its only interface is.
             (blank, _) => self.blank = blank,
         }
-        for interface in interfaces.list.iter().skip(self.known) {
+        for interface in fresh {
             if let Some(out) = &mut self.out {
                 out.describe_interface(linktype(interface.layer), &interface.name, &interface.description)?;
             }
@@ -269,12 +272,11 @@ impl Sheet {
     /// Writes how the interfaces fared and ends the file at hand.
     fn close(&mut self) -> Result<(), CaptureError> {
         self.describe()?;
-        let hub = Arc::clone(&self.hub);
-        let interfaces = hub.interfaces();
         let Some(mut out) = self.out.take() else {
             return Ok(());
         };
-        for (number, interface) in interfaces.list.iter().enumerate() {
+        let interfaces = self.hub.interfaces().list.clone();
+        for (number, interface) in interfaces.iter().enumerate() {
             let count = self.counts.get(number).copied().unwrap_or_default();
             let note = interface.note.as_ref();
             out.end_interface(&Statistics {

@@ -8,12 +8,6 @@ use vnet_packet::pcap::Direction;
 use super::hub::Hub;
 use crate::ring::{FrameReceiver, FrameSender, Tag, ring};
 
-/// Bytes of one source that may wait for the writer.
-pub(crate) const QUEUE: usize = 16 << 20;
-
-/// The same where the last frames are kept in memory.
-pub(crate) const SMALL_QUEUE: usize = 2 << 20;
-
 /// Bytes before a frame in the queue: packet number, direction, length of the comment.
 const HEAD: usize = 8 + 1 + 2;
 
@@ -33,16 +27,20 @@ pub(crate) struct Entry<'a> {
 pub(crate) struct Source {
     queue: FrameSender,
     pub hub: Arc<Hub>,
+    /// Bytes of the queue.
+    granted: usize,
     scratch: Vec<u8>,
 }
 
 impl Source {
-    pub(crate) fn new(hub: &Arc<Hub>, bytes: usize) -> Self {
-        let (queue, receiver) = ring(bytes);
+    pub(crate) fn new(hub: &Arc<Hub>, is_memory: bool) -> Self {
+        let granted = hub.grant_queue(is_memory);
+        let (queue, receiver) = ring(granted);
         hub.inbox().queues.push(receiver);
         Self {
             queue,
             hub: Arc::clone(hub),
+            granted,
             scratch: Vec::new(),
         }
     }
@@ -75,6 +73,7 @@ impl Source {
 
 impl Drop for Source {
     fn drop(&mut self) {
+        self.hub.return_queue(self.granted);
         self.hub.wake();
     }
 }
