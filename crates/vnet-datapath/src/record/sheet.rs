@@ -276,7 +276,8 @@ impl Sheet {
             return Ok(());
         };
         let interfaces = self.hub.interfaces().list.clone();
-        for (number, interface) in interfaces.iter().enumerate() {
+        // Those that have come meanwhile are not in this file.
+        for (number, interface) in interfaces.iter().enumerate().take(self.known) {
             let count = self.counts.get(number).copied().unwrap_or_default();
             let note = interface.note.as_ref();
             out.end_interface(&Statistics {
