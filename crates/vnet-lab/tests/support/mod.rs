@@ -41,8 +41,13 @@ pub fn as_root_and_user(name: &str, test: impl FnOnce()) {
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let copy = |from: PathBuf, name: &str| {
         let to = dir.path().join(name);
-        fs::copy(from, &to).unwrap();
-        fs::set_permissions(&to, fs::Permissions::from_mode(0o755)).unwrap();
+        // By another process: what tests beside this one start would inherit the descriptor that is written to, and the kernel
+        // executes no file that somebody writes.
+        let copied = process::Command::new("install")
+            .arg("-m755")
+            .args([&from, &to])
+            .status();
+        assert!(copied.unwrap().success());
         to
     };
     let program = copy(std::env::current_exe().unwrap(), "test");
