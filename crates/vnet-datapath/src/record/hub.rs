@@ -69,6 +69,8 @@ pub(crate) struct Interface {
 pub(crate) struct Inbox {
     pub queues: Vec<FrameReceiver>,
     pub taps: Vec<Tap>,
+    /// The keys of taps that are to end.
+    pub ended_taps: Vec<u64>,
     /// No source comes any more.
     pub is_sealed: bool,
 }

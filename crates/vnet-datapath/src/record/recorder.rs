@@ -92,6 +92,15 @@ pub struct Whole<'a> {
     pub there: &'a [(u32, String, Layer)],
 }
 
+/// A socket that is to be armed.
+struct Unarmed {
+    key: u64,
+    fd: OwnedFd,
+    ifindex: u32,
+    shown: Shown,
+    view: View,
+}
+
 /// How many threads make and end the sockets of one recording.
 pub(super) const THREADS: usize = 16;
 
@@ -139,15 +148,45 @@ impl Recorder {
         &self.options
     }
 
-    /// Records by packet sockets of protocol 0, which are some of `of` in all; armed when this returns.
+    /// Records by packet sockets of protocol 0, which are some of `of` in all, each with a key of the caller's; armed when this
+    /// returns.
     ///
     /// # Errors
-    /// [`EngineError::Capture`].
-    pub fn add_sockets(&self, sockets: Vec<(OwnedFd, Records<'_>)>, of: usize) -> Result<(), EngineError> {
+    /// [`EngineError::Capture`]; none of them records then for long.
+    pub fn add_sockets(
+        &self,
+        sockets: Vec<(u64, OwnedFd, Records<'_>)>,
+        of: usize,
+    ) -> Result<(), EngineError> {
+        let keys: Vec<u64> = sockets.iter().map(|(key, ..)| *key).collect();
+        let added = self.add_all(sockets, of);
+        if added.is_err() {
+            self.end_sockets(keys);
+        }
+        added
+    }
+
+    /// Has sockets end, by their keys; what came before is in the recording, and so is what it lost.
+    pub fn end_sockets(&self, keys: Vec<u64>) {
+        self.hub.inbox().ended_taps.extend(keys);
+        self.hub.wake();
+    }
+
+    fn add_all(&self, sockets: Vec<(u64, OwnedFd, Records<'_>)>, of: usize) -> Result<(), EngineError> {
         let views = sockets
             .into_iter()
-            .map(|(fd, records)| self.view(records).map(|view| (fd, view)))
-            .collect::<Result<Vec<_>, _>>()?;
+            .map(|(key, fd, records)| {
+                let (ifindex, shown, view) = self.view(records)?;
+                let unarmed = Unarmed {
+                    key,
+                    fd,
+                    ifindex,
+                    shown,
+                    view,
+                };
+                Ok(unarmed)
+            })
+            .collect::<Result<Vec<_>, EngineError>>()?;
         // The kernel waits for all processors to let go of each socket: many wait together.
         let share = views.len().div_ceil(THREADS).max(1);
         let mut views = views.into_iter();
@@ -195,10 +234,13 @@ impl Recorder {
         }
     }
 
-    fn arm(&self, sockets: Vec<(OwnedFd, (u32, Shown, View))>, of: usize) -> Result<(), EngineError> {
-        for (fd, (ifindex, shown, view)) in sockets {
-            let ring = self.ring(fd, ifindex, shown, of)?;
-            self.hub.inbox().taps.push(Tap::new(ring, view));
+    fn arm(&self, sockets: Vec<Unarmed>, of: usize) -> Result<(), EngineError> {
+        for socket in sockets {
+            let ring = self.ring(socket.fd, socket.ifindex, socket.shown, of)?;
+            self.hub
+                .inbox()
+                .taps
+                .push(Tap::new(socket.key, ring, socket.view));
         }
         Ok(())
     }
@@ -245,7 +287,7 @@ impl Recorder {
         self.hub.wake();
     }
 
-    /// Returns how many frames the engine had no room for so far; what the kernel had none for is known at the end alone.
+    /// Returns how many frames there was no room for so far; the kernel is asked for its share once a second.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.hub

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
+use std::time::Instant;
 
 use rustix::net::netdevice::index_to_name;
 use vnet_packet::Layer;
@@ -35,21 +36,60 @@ pub(crate) struct Finder {
 
 /// A ring with what is known of it.
 pub(crate) struct Tap {
+    /// What whoever added it calls it by.
+    pub key: u64,
     pub ring: PacketRing,
     pub view: View,
-    pub seen: u64,
-    pub arrived: u64,
-    pub dropped: u64,
+    /// Since when it is to end.
+    pub ends: Option<Instant>,
+    seen: u64,
+    arrived: u64,
+    lost: u64,
 }
 
 impl Tap {
-    pub(crate) fn new(ring: PacketRing, view: View) -> Self {
+    pub(crate) fn new(key: u64, ring: PacketRing, view: View) -> Self {
         Self {
+            key,
             ring,
             view,
+            ends: None,
             seen: 0,
             arrived: 0,
-            dropped: 0,
+            lost: 0,
+        }
+    }
+
+    /// Has it end: what came before stays to be taken.
+    pub(crate) fn end(&mut self) {
+        self.ends = Some(Instant::now());
+        if let Err(error) = self.ring.quench() {
+            tracing::debug!(target: "vnet::engine", %error, "a recording takes more than it was to");
+        }
+    }
+
+    /// Asks the kernel how many frames came, and tells how many of them the ring had no room for.
+    pub(crate) fn look(&mut self, hub: &Hub) {
+        let (arrived, dropped) = self.ring.statistics().unwrap_or_default();
+        self.arrived += arrived;
+        self.lose(hub, dropped);
+    }
+
+    /// Frames that came and were neither seen nor lost so far.
+    pub(crate) fn missing(&self) -> u64 {
+        self.arrived.saturating_sub(self.seen + self.lost)
+    }
+
+    /// Counts as lost what the kernel has not handed over by now.
+    pub(crate) fn settle(&mut self, hub: &Hub) {
+        self.look(hub);
+        self.lose(hub, self.missing());
+    }
+
+    fn lose(&mut self, hub: &Hub, frames: u64) {
+        self.lost += frames;
+        if let Some(interface) = self.first().filter(|_| frames > 0) {
+            hub.lose(interface, frames);
         }
     }
 
@@ -73,7 +113,7 @@ impl Tap {
     }
 
     /// The interface that frames count for which the ring had no room for; a ring of several does not know which.
-    pub(crate) fn first(&self) -> Option<u16> {
+    fn first(&self) -> Option<u16> {
         match &self.view {
             View::One { interface, .. } => Some(*interface),
             View::All(finder) => finder.known.values().flatten().map(|(number, _)| *number).min(),

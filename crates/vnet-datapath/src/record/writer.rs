@@ -35,6 +35,12 @@ const WAITING: usize = 32 << 20;
 /// How long the kernel may take to hand over what came before the end.
 const HANDOVER: Duration = Duration::from_secs(2);
 
+/// The same where a single tap ends and nobody waits: a few times as long as a block waits for frames to fill it.
+const LEAVING: Duration = Duration::from_millis(100);
+
+/// How often the kernel is asked what it had no room for.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// Frames taken from one source before another gets its turn.
 const TURN: usize = 4096;
 
@@ -51,6 +57,7 @@ pub(crate) struct Scribe {
     is_sealed: bool,
     had_any: bool,
     flushed: Instant,
+    looked: Instant,
     /// Frames that had been written when that was.
     reached: u64,
     is_dirty: bool,
@@ -58,24 +65,24 @@ pub(crate) struct Scribe {
 
 impl Drop for Scribe {
     fn drop(&mut self) {
-        self.drop_taps();
+        close(std::mem::take(&mut self.taps));
     }
 }
 
-impl Scribe {
-    /// Ends the sockets, many at a time: the kernel waits for all processors to let go of each.
-    fn drop_taps(&mut self) {
-        let share = self.taps.len().div_ceil(THREADS).max(1);
-        let mut taps = std::mem::take(&mut self.taps).into_iter();
-        std::thread::scope(|scope| {
-            while taps.len() > 0 {
-                let some: Vec<Tap> = taps.by_ref().take(share).collect();
-                // Where there can be no thread, what was to be its work is dropped here.
-                let _ = std::thread::Builder::new().spawn_scoped(scope, move || drop(some));
-            }
-        });
-    }
+/// Closes sockets, many at a time: the kernel waits for all processors to let go of each.
+fn close(taps: Vec<Tap>) {
+    let share = taps.len().div_ceil(THREADS).max(1);
+    let mut taps = taps.into_iter();
+    std::thread::scope(|scope| {
+        while taps.len() > 0 {
+            let some: Vec<Tap> = taps.by_ref().take(share).collect();
+            // Where there can be no thread, what was to be its work is dropped here.
+            let _ = std::thread::Builder::new().spawn_scoped(scope, move || drop(some));
+        }
+    });
+}
 
+impl Scribe {
     pub(crate) fn new(hub: Arc<Hub>, sheet: Sheet, filter: Option<Filter>) -> Self {
         Self {
             hub,
@@ -90,6 +97,7 @@ impl Scribe {
             is_sealed: false,
             had_any: false,
             flushed: Instant::now(),
+            looked: Instant::now(),
             reached: 0,
             is_dirty: true,
         }
@@ -123,8 +131,8 @@ impl Scribe {
     fn unseen(&mut self) -> u64 {
         let mut unseen = 0;
         for tap in &mut self.taps {
-            let (arrived, _) = tap.ring.statistics().unwrap_or_default();
-            unseen += (tap.arrived + arrived).saturating_sub(tap.seen);
+            tap.look(&self.hub);
+            unseen += tap.missing();
         }
         for queue in &mut self.queues {
             while pop(queue, &mut self.scratch, |_| ()) {
@@ -139,6 +147,7 @@ impl Scribe {
             let is_last = self.hub.is_stopped();
             self.meet();
             let more = self.take();
+            self.look();
             self.write(now_ns().saturating_sub(self.window().as_nanos() as u64))?;
             // While there is more to take, a reader gets it in large pieces.
             let is_due = match self.hub.is_live {
@@ -175,14 +184,31 @@ impl Scribe {
         self.had_any |= !inbox.queues.is_empty() || !inbox.taps.is_empty();
         self.is_sealed = inbox.is_sealed;
         self.queues.append(&mut inbox.queues);
-        let taps = std::mem::take(&mut inbox.taps);
+        self.taps.append(&mut inbox.taps);
+        let ended = std::mem::take(&mut inbox.ended_taps);
         drop(inbox);
-        self.taps.extend(taps);
+        let ended = self
+            .taps
+            .iter_mut()
+            .filter(|tap| tap.ends.is_none() && ended.contains(&tap.key));
+        ended.for_each(Tap::end);
         let interfaces = self.hub.interfaces();
         if self.layers.len() != interfaces.list.len() {
             self.layers = interfaces.list.iter().map(|i| i.layer).collect();
             self.is_dirty = true;
         }
+    }
+
+    /// Asks the kernel now and then what it had no room for, and closes taps that have ended.
+    fn look(&mut self) {
+        if self.looked.elapsed() >= LOOK {
+            self.looked = Instant::now();
+            self.taps.iter_mut().for_each(|tap| tap.look(&self.hub));
+        }
+        let has_left = |tap: &mut Tap| tap.ends.is_some_and(|since| since.elapsed() > LEAVING);
+        let mut left: Vec<Tap> = self.taps.extract_if(.., has_left).collect();
+        left.iter_mut().for_each(|tap| tap.settle(&self.hub));
+        close(left);
     }
 
     /// How long frames wait for older ones of other sources.
@@ -331,36 +357,22 @@ impl Scribe {
 
     /// Has the taps end, and waits until the kernel has handed over what came before.
     fn end_taps(&mut self) -> Result<(), CaptureError> {
-        for tap in &self.taps {
-            if let Err(error) = tap.ring.quench() {
-                tracing::debug!(target: "vnet::engine", %error, "a recording takes more than it was to");
-            }
-        }
+        self.taps.iter_mut().for_each(Tap::end);
         let deadline = Instant::now() + HANDOVER;
         let mut quiet = 0;
         while quiet < 2 && !self.taps.is_empty() {
             self.take();
             self.write(0)?;
-            let mut is_whole = true;
-            for tap in &mut self.taps {
-                let (arrived, dropped) = tap.ring.statistics().unwrap_or_default();
-                tap.arrived += arrived;
-                tap.dropped += dropped;
-                is_whole &= tap.seen + tap.dropped >= tap.arrived;
-            }
+            self.taps.iter_mut().for_each(|tap| tap.look(&self.hub));
+            let is_whole = self.taps.iter().all(|tap| tap.missing() == 0);
             quiet = if is_whole { quiet + 1 } else { 0 };
             if Instant::now() > deadline {
                 break;
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        for tap in &self.taps {
-            let missing = tap.arrived.saturating_sub(tap.seen);
-            if let Some(interface) = tap.first().filter(|_| missing > 0) {
-                self.hub.lose(interface, missing);
-            }
-        }
-        self.drop_taps();
+        self.taps.iter_mut().for_each(|tap| tap.settle(&self.hub));
+        close(std::mem::take(&mut self.taps));
         Ok(())
     }
 }

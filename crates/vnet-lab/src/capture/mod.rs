@@ -3,16 +3,16 @@
 mod shape;
 mod taps;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use vnet_datapath::{Output, RecordId, RecordOptions, Recorded, Recorder, Records, Whole};
-use vnet_sandbox::{SocketSpec, Space};
+use vnet_sandbox::SocketSpec;
 use vnet_topology::Resolved;
 
 use self::shape::Shape;
-use self::taps::{Of, Tap};
+use self::taps::{Key, Of, Tap};
 use crate::cancel::never;
 use crate::error::LabError;
 use crate::island::{At, Held, IslandInner};
@@ -52,11 +52,11 @@ pub(crate) struct Capture {
 #[derive(Default)]
 struct Sources {
     shape: Shape,
-    /// What sockets record, by namespace and number; 0 are all of one.
-    taps: HashSet<(Space, u32)>,
+    /// What sockets record, with the descriptors that a forked child must not keep.
+    taps: HashMap<Key, Vec<Listed>>,
     parts: Vec<Part>,
-    /// Its descriptors, which a forked child must not keep.
-    listed: Vec<Listed>,
+    /// The stream that is written to.
+    stream: Option<Listed>,
 }
 
 /// A recording in one of the engine's parts, with the ports it is about: number, name, link.
@@ -86,7 +86,7 @@ impl Network {
                 ..Sources::default()
             };
             if let Output::Stream(fd) = &output {
-                sources.listed.push(live.sockets.list(fd));
+                sources.stream = Some(live.sockets.list(fd));
             }
             let recorder = Recorder::start(output, options)?;
             sources.listen(live, &recorder, &taps)?;
@@ -137,13 +137,13 @@ impl Recording {
 }
 
 impl Sources {
-    /// Has sockets record what they are to, unless some do already.
+    /// Has sockets record what they are to, unless some do already, and those end that record what has gone.
     fn listen(&mut self, live: &Live, recorder: &Recorder, taps: &[Tap]) -> Result<(), LabError> {
-        let mut sockets = Vec::new();
-        for tap in taps {
-            if !self.taps.insert((tap.space, tap.index())) {
-                continue;
-            }
+        let wanted: HashSet<Key> = taps.iter().map(Tap::key).collect();
+        let gone = self.taps.extract_if(|key, _| !wanted.contains(key));
+        recorder.end_sockets(gone.map(|(key, _)| key).collect());
+        let (mut sockets, mut armed) = (Vec::new(), Vec::new());
+        for tap in taps.iter().filter(|tap| !self.taps.contains_key(&tap.key())) {
             let spec = SocketSpec {
                 domain: libc::AF_PACKET,
                 kind: libc::SOCK_RAW | libc::SOCK_NONBLOCK,
@@ -152,7 +152,7 @@ impl Sources {
                 device: None,
             };
             let fd = live.lab.socket(tap.space, &spec)?;
-            self.listed.push(live.sockets.list(&fd));
+            let mut listed = vec![live.sockets.list(&fd)];
             let of = match &tap.of {
                 Of::One { index, tapped } => Records::Interface(*index, tapped.borrowed()),
                 Of::All { prefix, whose, there } => {
@@ -162,13 +162,16 @@ impl Sources {
                             "raise the limit of open files: ulimit -n",
                         )
                     })?;
-                    self.listed.push(live.sockets.list(&asked));
+                    listed.push(live.sockets.list(&asked));
                     Records::Namespace(asked, Whole { prefix, whose, there })
                 }
             };
-            sockets.push((fd, of));
+            sockets.push((tap.key(), fd, of));
+            armed.push((tap.key(), listed));
         }
-        Ok(recorder.add_sockets(sockets, taps.len())?)
+        recorder.add_sockets(sockets, taps.len())?;
+        self.taps.extend(armed);
+        Ok(())
     }
 }
 
@@ -192,10 +195,17 @@ impl Capture {
         let (taps, shape) = match live.plan_capture(&self.what, stages) {
             Ok(planned) => planned,
             // What was captured has gone.
-            Err(LabError::Unknown { .. }) => return Ok(()),
+            Err(LabError::Unknown { .. }) => (Vec::new(), Shape::default()),
             Err(error) => return Err(error),
         };
         sources.shape = shape;
+        sources.parts.retain(|part| {
+            let stays = live.islands.values().any(|held| part.is_in(held));
+            if !stays {
+                part.end();
+            }
+            stays
+        });
         sources.listen(live, &self.recorder, &taps)?;
         for held in live.islands.values() {
             sources.arm(&self.recorder, &live.plan, held)?;
@@ -222,7 +232,7 @@ impl Sources {
         let Some(mut scope) = self.shape.scope(plan, held) else {
             return Ok(());
         };
-        let is_here = |part: &Part| Arc::ptr_eq(&part.island, &held.inner);
+        let is_here = |part: &Part| part.is_in(held);
         // A port's number may have gone to another link.
         let is_other = |part: &Part| {
             let ports = scope.ports.iter();
@@ -266,6 +276,10 @@ impl Sources {
 }
 
 impl Part {
+    fn is_in(&self, held: &Held) -> bool {
+        Arc::ptr_eq(&self.island, &held.inner)
+    }
+
     fn end(&self) {
         // A part that has ended has said all it knows.
         let _ = self

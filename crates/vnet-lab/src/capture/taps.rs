@@ -42,13 +42,17 @@ pub(super) struct Named {
     is_far: bool,
 }
 
+/// A namespace and the kernel's number of an interface there, 0 for all.
+pub(super) type Key = u64;
+
 impl Tap {
-    /// The kernel's number of its interface, 0 for all.
-    pub(super) fn index(&self) -> u32 {
-        match &self.of {
+    /// What it records.
+    pub(super) fn key(&self) -> Key {
+        let index = match &self.of {
             Of::One { index, .. } => *index,
             Of::All { .. } => 0,
-        }
+        };
+        u64::from(self.space.0) << 32 | u64::from(index)
     }
 }
 
