@@ -468,6 +468,14 @@ fn what_is_no_filter_is_refused_at_its_word() {
 
 proptest! {
     #[test]
+    fn a_cut_frame_counts_by_its_length_on_the_wire(len in 0..4000_usize, cut in 0..64_usize) {
+        let frame = vec![0; cut];
+        for (text, is_meant) in [("less 100", len <= 100), ("greater 2000", len >= 2000)] {
+            prop_assert_eq!(Filter::parse(text, &NoNames).expect("a filter").matches_cut(Layer::L2, &frame, len), is_meant);
+        }
+    }
+
+    #[test]
     fn no_text_and_no_frame_panics(
         words in prop::collection::vec(prop::sample::select([PRIMITIVES, &["(", ")", "and", "or", "not", "host", "src", "é", "\\", "10", "h1", "-", "0x", "\n", "\t"]].concat()), 0..12),
         frame in prop::collection::vec(any::<u8>(), 0..90),

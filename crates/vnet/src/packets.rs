@@ -89,7 +89,7 @@ impl Packets {
     /// Returns the numbers of the frames that a filter takes.
     #[must_use]
     pub fn chosen(&self, filter: &Filter) -> Vec<usize> {
-        let takes = |&at: &usize| filter.matches(self.records[at].layer, &self.records[at].frame);
+        let takes = |&at: &usize| self.records[at].is_meant(filter);
         (0..self.records.len()).filter(takes).collect()
     }
 

@@ -9,8 +9,8 @@ use vnet_packet::Layer;
 use super::memory::Memory;
 use super::rotate::Rotate;
 
-/// Says of a frame, as it is on the wire, whether it belongs into a recording.
-pub type Filter = Arc<dyn Fn(Layer, &[u8]) -> bool + Send + Sync>;
+/// Says of a frame, by its first bytes and its length on the wire, whether it belongs into a recording.
+pub type Filter = Arc<dyn Fn(Layer, &[u8], u32) -> bool + Send + Sync>;
 
 /// What a recording takes of the frames it sees.
 #[derive(Clone, Default)]

@@ -101,7 +101,7 @@ impl Waiting {
         if todo.gso_type == 0 && todo.needs_csum && frame.len() as u32 == wire_len {
             checksum::complete(frame, todo.csum_start.into(), todo.csum_offset.into());
         }
-        if filter.is_some_and(|filter| !filter(layer, frame)) {
+        if filter.is_some_and(|filter| !filter(layer, frame, wire_len)) {
             self.bytes.truncate(from);
             return;
         }

@@ -122,8 +122,8 @@ impl Test {
             }
             Test::Vlan(None) => sight.vids[0].is_some(),
             Test::Vlan(Some(vid)) => sight.vids.contains(&Some(*vid)),
-            Test::Less(most) => sight.frame.len() <= *most,
-            Test::Greater(least) => sight.frame.len() >= *least,
+            Test::Less(most) => sight.wire_len <= *most,
+            Test::Greater(least) => sight.wire_len >= *least,
         }
     }
 }

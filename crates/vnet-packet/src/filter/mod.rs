@@ -83,12 +83,18 @@ impl Filter {
         Ok(plain)
     }
 
-    /// Says whether a frame is meant. `less` and `greater` count the bytes given: give the whole frame.
+    /// Says whether a frame is meant, of which all is given.
     #[must_use]
     pub fn matches(&self, layer: Layer, frame: &[u8]) -> bool {
+        self.matches_cut(layer, frame, frame.len())
+    }
+
+    /// Says whether a frame of `wire_len` bytes is meant, of which the first are given: `less` and `greater` count all of it.
+    #[must_use]
+    pub fn matches_cut(&self, layer: Layer, frame: &[u8], wire_len: usize) -> bool {
         self.expr
             .as_ref()
-            .is_none_or(|expr| expr.matches(&Sight::of(frame, layer)))
+            .is_none_or(|expr| expr.matches(&Sight::of(frame, wire_len, layer)))
     }
 
     /// Says whether every frame is meant.

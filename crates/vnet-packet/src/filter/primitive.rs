@@ -388,7 +388,10 @@ impl<'t> Parser<'t, '_> {
             error.with_hint(format!("write `net {}`", word.text))
         } else if word.text.parse::<MacAddr>().is_ok() {
             error.with_hint(format!("write `ether host {}`", word.text))
-        } else if let [near, ..] = known::near(word.text, &known).as_slice() {
+        } else if let Some(near) = known::near(word.text, &known)
+            .iter()
+            .find(|near| known.contains(near))
+        {
             error.with_hint(format!("did you mean `{near}`?"))
         } else {
             error.with_hint(format!("write an address such as 10.0.0.1 or fd00::1{wanted}"))

@@ -12,6 +12,8 @@ const TAGS_MAX: usize = 2;
 /// A frame's headers, read once for all of a filter's tests.
 pub(super) struct Sight<'f> {
     pub frame: &'f [u8],
+    /// Bytes of the frame before it was cut.
+    pub wire_len: usize,
     /// Destination and source on Ethernet.
     pub ethernet: Option<(MacAddr, MacAddr)>,
     pub vids: [Option<u16>; TAGS_MAX],
@@ -23,9 +25,10 @@ pub(super) struct Sight<'f> {
 }
 
 impl<'f> Sight<'f> {
-    pub fn of(frame: &'f [u8], layer: Layer) -> Sight<'f> {
+    pub fn of(frame: &'f [u8], wire_len: usize, layer: Layer) -> Sight<'f> {
         let mut sight = Sight {
             frame,
+            wire_len,
             ethernet: None,
             vids: [None; TAGS_MAX],
             kind: None,

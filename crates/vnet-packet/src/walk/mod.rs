@@ -55,6 +55,12 @@ impl Sighting {
     fn is_cut(&self) -> bool {
         self.frame.len() < self.wire_len as usize
     }
+
+    /// Says whether a filter means it.
+    #[must_use]
+    pub fn is_meant(&self, filter: &Filter) -> bool {
+        filter.matches_cut(self.layer, &self.frame, self.wire_len as usize)
+    }
 }
 
 /// What a hop is.
@@ -133,7 +139,7 @@ pub struct Walk {
 /// Returns the walks of all packets of which a filter takes any record, in the order in which they were first seen.
 #[must_use]
 pub fn walks(records: &[Sighting], plan: &Plan, filter: &Filter) -> Vec<Walk> {
-    let takes = |at: &usize| filter.matches(records[*at].layer, &records[*at].frame);
+    let takes = |at: &usize| records[*at].is_meant(filter);
     chosen(records, plan, |journey| journey.iter().any(takes))
 }
 

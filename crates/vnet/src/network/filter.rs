@@ -69,5 +69,7 @@ pub fn capture_filter(text: &str) -> Result<Filter, Error> {
 
 fn parse(text: &str, names: &dyn Names) -> Result<Filter, Error> {
     let filter = filter::Filter::parse(text, names)?;
-    Ok(Arc::new(move |layer, frame| filter.matches(layer, frame)))
+    Ok(Arc::new(move |layer, frame, wire_len| {
+        filter.matches_cut(layer, frame, wire_len as usize)
+    }))
 }
