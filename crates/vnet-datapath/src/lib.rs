@@ -84,7 +84,7 @@ pub use pool::{after_fork, before_fork, forked};
 pub use port::{Change, MemoryEnd, Port, PortInfo, PortStats};
 pub use record::{
     Filter, Memory, Output, RecordId, RecordOptions, Recorded, Recorder, Records, Remembered, Rotate, Scope,
-    ScopePort, Tapped, Whole,
+    ScopePort, Tapped, Whole, numbered,
 };
 pub use replay::{ReplayOptions, ReplayReport, capture_layer, replay};
 pub use sink::Received;

@@ -81,7 +81,7 @@ pub use outside::{CaptureRequest, Tapping};
 pub use packets::{NodeNames, Packets, filter};
 pub use plugin::{Config, Direction, Plugin};
 pub use recent::{Recent, RecentFrame};
-pub use recording::{Filter, Output, RecordOptions, Recorded, Recording, Rotate};
+pub use recording::{Filter, Output, RecordOptions, Recorded, Recording, Rotate, numbered};
 pub use replay::{Replay, replay};
 pub use sandbox::{announcement as sandbox_announcement, close as close_sandbox};
 pub use shipped::{Shipped, shipped};

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-pub use vnet_datapath::{Filter, Output, RecordOptions, Recorded, Rotate};
+pub use vnet_datapath::{Filter, Output, RecordOptions, Recorded, Rotate, numbered};
 use vnet_datapath::{RecordId, Recorder};
 
 use crate::device::Device;

@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use vnet::Rotate;
+use vnet::{Rotate, numbered};
 
 use super::{Kind, Sink};
 use crate::failure::Failure;
@@ -108,26 +108,4 @@ pub(super) fn create(path: &Path) -> Result<BufWriter<File>, Failure> {
         source,
     })?;
     Ok(BufWriter::with_capacity(256 << 10, file))
-}
-
-/// Puts a number between the stem and the extension of a name.
-fn numbered(path: &Path, number: u32) -> PathBuf {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let name = match path.extension() {
-        None => format!("{stem}_{number:05}"),
-        Some(extension) => format!("{stem}_{number:05}.{}", extension.to_string_lossy()),
-    };
-    path.with_file_name(name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_are_numbered_before_their_extension() {
-        let name = |path: &str| numbered(Path::new(path), 3).display().to_string();
-        assert_eq!(name("dir/lab.pcapng"), "dir/lab_00003.pcapng");
-        assert_eq!(name("lab"), "lab_00003");
-    }
 }

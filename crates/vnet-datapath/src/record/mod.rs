@@ -20,7 +20,7 @@ pub use memory::{Memory, Remembered};
 pub use options::{Filter, Output, RecordOptions, Recorded};
 pub use recorder::{Recorder, Records, Tapped, Whole};
 pub(crate) use recording::{Recording, Seat};
-pub use rotate::Rotate;
+pub use rotate::{Rotate, numbered};
 pub use scope::{RecordId, Scope, ScopePort};
 pub(crate) use witness::{Recordings, Stay};
 pub(crate) use words::Dropper;

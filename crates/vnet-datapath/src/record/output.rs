@@ -34,15 +34,18 @@ pub(crate) struct Out {
 
 enum To {
     File(BufWriter<File>),
-    Stream {
-        fd: OwnedFd,
-        hub: Arc<Hub>,
-        held: Vec<u8>,
-        /// Bytes of one write.
-        chunk: usize,
-        /// When it was first seen that the recording is to end.
-        ends: Option<Instant>,
-    },
+    Stream(Stream),
+}
+
+/// A pipe or socket, with what is held back for it.
+struct Stream {
+    fd: OwnedFd,
+    hub: Arc<Hub>,
+    held: Vec<u8>,
+    /// Bytes of one write.
+    chunk: usize,
+    /// When it was first seen that the recording is to end.
+    ends: Option<Instant>,
 }
 
 impl Out {
@@ -54,18 +57,17 @@ impl Out {
     }
 
     pub(crate) fn stream(fd: OwnedFd, hub: Arc<Hub>) -> Self {
-        let held = Vec::with_capacity(BUFFER);
         // The descriptor may be shared with others who want it as it is, so it stays so.
         let never_blocks = fcntl_getfl(&fd).is_ok_and(|flags| flags.contains(OFlags::NONBLOCK));
         let chunk = if never_blocks { LARGE_CHUNK } else { CHUNK };
         Self {
-            to: To::Stream {
+            to: To::Stream(Stream {
                 fd,
                 hub,
-                held,
+                held: Vec::with_capacity(BUFFER),
                 chunk,
                 ends: None,
-            },
+            }),
             bytes: 0,
         }
     }
@@ -74,7 +76,7 @@ impl Out {
     pub(crate) fn as_stream(&self) -> Option<BorrowedFd<'_>> {
         match &self.to {
             To::File(_) => None,
-            To::Stream { fd, .. } => Some(fd.as_fd()),
+            To::Stream(stream) => Some(stream.fd.as_fd()),
         }
     }
 }
@@ -84,16 +86,10 @@ impl Write for Out {
         self.bytes += bytes.len() as u64;
         match &mut self.to {
             To::File(file) => file.write_all(bytes)?,
-            To::Stream {
-                fd,
-                hub,
-                held,
-                chunk,
-                ends,
-            } => {
-                held.extend_from_slice(bytes);
-                if held.len() >= BUFFER {
-                    send(fd, hub, held, *chunk, ends)?;
+            To::Stream(stream) => {
+                stream.held.extend_from_slice(bytes);
+                if stream.held.len() >= BUFFER {
+                    stream.send()?;
                 }
             }
         }
@@ -103,58 +99,50 @@ impl Write for Out {
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.to {
             To::File(file) => file.flush(),
-            To::Stream {
-                fd,
-                hub,
-                held,
-                chunk,
-                ends,
-            } => send(fd, hub, held, *chunk, ends),
+            To::Stream(stream) => stream.send(),
         }
     }
 }
 
-/// Writes all, as fast as the reader takes it; a recording that is to end waits for a stalled one no longer than [`PATIENCE`], and
-/// for a slow one no longer than [`REST`].
-fn send(
-    fd: &OwnedFd,
-    hub: &Hub,
-    held: &mut Vec<u8>,
-    chunk: usize,
-    ends: &mut Option<Instant>,
-) -> io::Result<()> {
-    let mut rest = &held[..];
-    let mut moved = Instant::now();
-    let tick = Timespec {
-        tv_sec: 0,
-        tv_nsec: 100_000_000,
-    };
-    while !rest.is_empty() {
-        if hub.is_stopped() {
-            let since = ends.get_or_insert_with(Instant::now);
-            if moved.elapsed() > PATIENCE || since.elapsed() > REST {
-                held.clear();
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-        }
-        let mut ready = [PollFd::new(fd, PollFlags::OUT)];
-        match poll(&mut ready, Some(&tick)) {
-            Ok(0) | Err(rustix::io::Errno::INTR) => continue,
-            Ok(_) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-        match rustix::io::write(fd, &rest[..rest.len().min(chunk)]) {
-            Ok(n) => {
-                rest = &rest[n..];
-                moved = Instant::now();
-            }
-            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
-            Err(errno) => {
-                held.clear();
-                return Err(errno.into());
-            }
-        }
+impl Stream {
+    /// Writes all, as fast as the reader takes it, and holds nothing back any more.
+    fn send(&mut self) -> io::Result<()> {
+        let sent = self.write_all();
+        self.held.clear();
+        sent
     }
-    held.clear();
-    Ok(())
+
+    /// A recording that is to end waits for a stalled reader no longer than [`PATIENCE`], and for a slow one no longer than
+    /// [`REST`].
+    fn write_all(&mut self) -> io::Result<()> {
+        let mut rest = &self.held[..];
+        let mut moved = Instant::now();
+        let tick = Timespec {
+            tv_sec: 0,
+            tv_nsec: 100_000_000,
+        };
+        while !rest.is_empty() {
+            if self.hub.is_stopped() {
+                let since = self.ends.get_or_insert_with(Instant::now);
+                if moved.elapsed() > PATIENCE || since.elapsed() > REST {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+            }
+            let mut ready = [PollFd::new(&self.fd, PollFlags::OUT)];
+            match poll(&mut ready, Some(&tick)) {
+                Ok(0) | Err(rustix::io::Errno::INTR) => continue,
+                Ok(_) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+            match rustix::io::write(&self.fd, &rest[..rest.len().min(self.chunk)]) {
+                Ok(n) => {
+                    rest = &rest[n..];
+                    moved = Instant::now();
+                }
+                Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
+    }
 }

@@ -1,5 +1,7 @@
-//! When a recording begins its next file.
+//! When a recording begins its next file, and how that is called.
 
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// When a recording begins its next file.
@@ -50,9 +52,28 @@ impl Rotate {
     }
 }
 
+/// Returns the name of the n-th of a recording's files: `dir/name_00001.pcapng`.
+#[must_use]
+pub fn numbered(path: &Path, number: u32) -> PathBuf {
+    let mut name = OsString::from(path.file_stem().unwrap_or_default());
+    name.push(format!("_{number:05}"));
+    if let Some(extension) = path.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    path.with_file_name(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_are_numbered_before_their_extension() {
+        let name = |path: &str| numbered(Path::new(path), 3).display().to_string();
+        assert_eq!(name("dir/lab.pcapng"), "dir/lab_00003.pcapng");
+        assert_eq!(name("lab"), "lab_00003");
+    }
 
     #[test]
     fn reads_sizes_and_times() {

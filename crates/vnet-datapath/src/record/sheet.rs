@@ -14,7 +14,7 @@ use super::hub::{Hub, Interface};
 use super::memory::{Memory, Remembered};
 use super::options::{Output, RecordOptions};
 use super::output::Out;
-use super::rotate::Rotate;
+use super::rotate::{Rotate, numbered};
 use crate::capture::{SNAPLEN, refuse};
 use crate::error::EngineError;
 
@@ -315,15 +315,4 @@ fn linktype(layer: Layer) -> Linktype {
         Layer::L2 => Linktype::ETHERNET,
         Layer::L3 => Linktype::RAW,
     }
-}
-
-/// Puts a number between the stem and the extension of a name.
-fn numbered(path: &Path, number: u32) -> PathBuf {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let extension = path.extension().unwrap_or_default().to_string_lossy();
-    let name = match extension.is_empty() {
-        true => format!("{stem}_{number:05}"),
-        false => format!("{stem}_{number:05}.{extension}"),
-    };
-    path.with_file_name(name)
 }
