@@ -53,6 +53,11 @@ def deaf(host):
     """Open a socket that gets the datagrams, so that none is answered by an error."""
     return host.socket(type=socket.SOCK_DGRAM, bind=("0.0.0.0", 4000))
 
+def heard(ear, count):
+    """Wait until so many datagrams have come: those that find no socket are answered, and the answers are in captures, too."""
+    ear.settimeout(20)
+    assert all(ear.recv(2000) for _ in range(count))
+
 def numbers(records, interface, direction):
     return sorted(int(r.payload[:8], 16) for r in records if (r.interface, r.direction) == (interface, direction))
 '''
@@ -110,15 +115,17 @@ def test_what_became_of_a_frame_is_said_with_the_reason(somebody: Person) -> Non
         h1.add_neighbour("10.0.0.250", "02:00:00:00:00:99")
         path = HOME + "/stages.pcapng"
         with net.capture(path, stages=True) as capture:
-            with link.attach("acl", config={"rules": [{"action": "deny", "protocol": "udp"}], "default": "permit"}):
+            with link.attach("acl", config={"rules": [{"action": "deny", "protocol": "udp"}], "default": "permit"}) as acl:
                 send(h1, h2, 20)
+                # They wait for the router's address to be found.
+                wait(lambda: acl.stats.dropped == 20, "they are dropped")
             r1.run(["ping", "-c1", "-W1", h2.ip])
         assert capture.stop().lost == 0
         dropped = HOME + "/dropped.pcapng"
         with link.attach("acl", config={"rules": [{"action": "deny", "protocol": "udp"}], "default": "permit"}) as acl:
             with link.capture(dropped, dropped=True):
                 send(h1, h2, 20)
-        assert acl.stats.dropped == 20
+                wait(lambda: acl.stats.dropped == 20, "they are dropped, too")
     seen = read(path)
     sent = list(range(20))
     assert numbers(seen, "h1-eth0", OUT) == sent
@@ -148,14 +155,46 @@ def test_a_frame_that_leaves_the_engine_says_what_it_went_through(somebody: Pers
     source = """
     with net:
         link.set(delay="3ms")
-        with deaf(h2), link.attach("count"), link.capture(HOME + "/link.pcapng"):
+        with deaf(h2) as ear, link.attach("count"), link.capture(HOME + "/link.pcapng"):
             send(h1, h2, 5)
-            time.sleep(0.1)
+            heard(ear, 5)
     seen = read(HOME + "/link.pcapng")
     assert numbers(seen, "r1-eth0", IN) == list(range(5)), seen
     for record in seen:
         assert record.comment.startswith("count: pass,link h1-r1 a>b: passed, waited "), record.comment
         assert " ms in a queue of " in record.comment
+    """
+    somebody.does(program(PROLOGUE, LAB, source))
+
+
+def test_what_comes_and_goes_leaves_nothing_in_a_capture(somebody: Person) -> None:
+    source = """
+    held = lambda: len(os.listdir("/proc/self/fd"))
+    with net, net.capture(HOME + "/all.pcapng") as capture:
+        assert h1.ping(h3, timeout=5)
+        before = held()
+        for number in range(20):
+            guest = net.host(f"guest{number}")
+            net.link(guest, s1)
+            assert guest.ping(h2, timeout=5)
+            guest.remove()
+        wait(lambda: held() <= before, f"{held()} descriptors are held, {before} were")
+        assert h1.ping(h3, timeout=5)
+    assert capture.stop().lost == 0
+    seen = read(HOME + "/all.pcapng", "icmp.type == 8")
+    counted = collections.Counter(r.interface for r in seen)
+    assert all(counted[f"guest{number}-eth0"] == 1 for number in range(20)), counted
+    assert counted["h1-eth0"] == 2, counted
+    """
+    somebody.does(program(PROLOGUE, LAB, source))
+
+
+def test_a_filter_counts_what_snaplen_cuts(somebody: Person) -> None:
+    source = """
+    with net, h1.capture(HOME + "/large.pcapng", snaplen=64, filter="tcp and greater 3000") as capture:
+        # Its super-frames are longer than what the kernel keeps of them for a filter.
+        h1.iperf(h2, seconds=0.2)
+    assert capture.stop().frames > 0
     """
     somebody.does(program(PROLOGUE, LAB, source))
 
@@ -253,8 +292,9 @@ def test_what_comes_later_joins(somebody: Person) -> None:
             h1.run("ip link set v0 up && ip link set v1 up", check=True)
             h1.run("ping -c1 -W1 10.99.0.2")
             assert h4.ping(h2, timeout=5)
-            with deaf(h2):
+            with deaf(h2) as ear:
                 send(h4, h2, 20)
+                heard(ear, 20)
             later.remove()
             net.link(net.host("h5"), s1)
             assert net.nodes["h5"].ping(h2, timeout=5)
